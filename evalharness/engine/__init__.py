@@ -1,0 +1,1 @@
+"""The in-process transformers backend; the only package that imports torch."""

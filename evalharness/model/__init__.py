@@ -1,0 +1,1 @@
+"""Models: how to load them, where they are registered, and their cards."""

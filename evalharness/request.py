@@ -1,0 +1,201 @@
+"""What is asked of a model, what it answers, and what one document became: the types that every room shares.
+
+A `Document` becomes one or more `Request`s. A backend turns each request into exactly one `Response` with the same key,
+in any order. The responses of one document, with its references and answers, are a `Sample`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One row of a dataset.
+
+    id: unique within its task. fields: the columns, as read. content_hash: hex sha256 of the fields in canonical JSON.
+    """
+
+    id: str
+    fields: Mapping[str, Any]
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+#: What the model reads: plain text, or the turns of a chat that the model's own template renders.
+Prompt = str | tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RequestKey:
+    """The identity of a request within a run.
+
+    slot counts the requests of one document and repeat: 0 for a single prompt, the choice index for `choose`. With steps,
+    the earlier steps take the first slots. repeat counts sampled repetitions from 0.
+    """
+
+    task: str
+    document_id: str
+    slot: int = 0
+    repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How text is generated; the defaults are greedy decoding.
+
+    temperature 0 is greedy. top_k 0 and top_p 1 switch those filters off. beams > 1 is beam search (temperature must be 0).
+    repetition_penalty divides the logits of seen tokens (prompt included) as in Keskar et al. 2019 (CTRL); frequency_penalty
+    and presence_penalty subtract from the logits of generated tokens, as OpenAI's API defines them.
+    stop: the response ends before the first occurrence of any of these strings.
+    """
+
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    beams: int = 1
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How a text longer than the context is cut for perplexity.
+
+    max_tokens: window length, None for the model's context. stride: None scores disjoint windows, each token once, with
+    the context that its window has; a stride s slides a full window so that all but the first window score s tokens
+    with at least max_tokens - s tokens of context.
+    """
+
+    max_tokens: int | None = None
+    stride: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Continue `prompt`. seed: derived from (run seed, task, document, repeat), so that no batch can change the outcome."""
+
+    key: RequestKey
+    prompt: Prompt
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Ask for log P(continuation | prompt)."""
+
+    key: RequestKey
+    prompt: Prompt
+    continuation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreText:
+    """Ask for log P(text), in windows."""
+
+    key: RequestKey
+    text: str
+    windows: Windows = field(default_factory=Windows)
+
+
+Request = Generate | Score | ScoreText
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The text that a model produced.
+
+    text: without the stop string. n_tokens: tokens generated, the end token included. stopped_by: "eos", "stop" or "length".
+    n_prompt_tokens: tokens the model read. truncated_tokens: tokens cut from the left of the prompt to make room.
+    token_ids: the generated ids in order (the end token included), where the backend knows them.
+    """
+
+    key: RequestKey
+    text: str
+    n_tokens: int
+    stopped_by: Literal["eos", "stop", "length"]
+    n_prompt_tokens: int = 0
+    truncated_tokens: int = 0
+    token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The log-probability of a continuation.
+
+    logprob: natural logarithm, summed over the n_tokens tokens of the continuation (n_bytes of UTF-8).
+    is_greedy: every token was the most probable one. truncated_tokens: cut from the left of the prompt.
+    """
+
+    key: RequestKey
+    logprob: float
+    n_tokens: int
+    n_bytes: int
+    is_greedy: bool
+    n_prompt_tokens: int = 0
+    truncated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextScored:
+    r"""The log-probability of a whole text: logprob is summed over n_tokens tokens, n_bytes bytes, n_words words.
+
+    n_words counts the pieces of ``re.split(r"\s+", text)``, as lm-evaluation-harness 0.4.13 does.
+    """
+
+    key: RequestKey
+    logprob: float
+    n_tokens: int
+    n_bytes: int
+    n_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that got no answer; error says why. Counted, never dropped."""
+
+    key: RequestKey
+    error: str
+
+
+Response = Generated | Scored | TextScored | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that is known of one document after the model answered.
+
+    references: the correct texts. reference_indices: for `choose`, the indices of the correct choices.
+    choices: the texts chosen from. prompt: what the model read in the last step.
+    responses: one tuple a repeat, in slot order (earlier steps first). answers: one a repeat: the last step's text after
+    filters, None where the filters found no answer; empty for tasks that generate nothing.
+    n_step_slots: how many leading slots belong to earlier steps.
+    input_hash: hex sha256 over everything the model was asked, to pair samples across runs.
+    error: why this sample could not be scored, None if it was.
+    """
+
+    task: str
+    document: Document
+    prompt: Prompt
+    references: tuple[str, ...]
+    responses: tuple[tuple[Response, ...], ...]
+    input_hash: str
+    choices: tuple[str, ...] = ()
+    reference_indices: tuple[int, ...] = ()
+    answers: tuple[str | None, ...] = ()
+    n_step_slots: int = 0
+    cluster: str | None = None
+    error: str | None = None

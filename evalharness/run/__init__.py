@@ -1,0 +1,1 @@
+"""Runs: the pipeline, its crash-safe journal, the record and the store."""

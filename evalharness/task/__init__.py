@@ -1,0 +1,1 @@
+"""Tasks: what a person writes in YAML, and what the machine asks for it."""
