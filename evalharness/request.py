@@ -6,6 +6,7 @@ in any order. The responses of one document, with its references and answers, ar
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -183,7 +184,8 @@ class Sample:
     responses: one tuple a repeat, in slot order (earlier steps first). answers: one a repeat: the last step's text after
     filters, None where the filters found no answer; empty for tasks that generate nothing.
     n_step_slots: how many leading slots belong to earlier steps.
-    input_hash: hex sha256 over everything the model was asked, to pair samples across runs.
+    input_hash: hex sha256 over what was asked (shots, prompt, choices, references), whatever the model and its chat template,
+    to pair samples across runs.
     error: why this sample could not be scored, None if it was.
     """
 
@@ -199,3 +201,9 @@ class Sample:
     n_step_slots: int = 0
     cluster: str | None = None
     error: str | None = None
+
+
+def derived_seed(*names: object) -> int:
+    """Return a seed in [0, 2**63) that depends on `names` alone, such as (run seed, task, document id, repeat)."""
+    digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
