@@ -32,6 +32,9 @@ class Message:
     text: str
 
 
+#: What a task asks of the model in the end.
+OutputKind = Literal["generate", "choose", "score", "perplexity"]
+
 #: What the model reads: plain text, or the turns of a chat that the model's own template renders.
 Prompt = str | tuple[Message, ...]
 

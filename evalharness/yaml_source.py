@@ -258,11 +258,7 @@ def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
 
 def _model_in(annotation: Any) -> Any:
     """Find the pydantic model inside ``X | None``, ``tuple[X, ...]`` or ``dict[str, X]``."""
-    if (
-        isinstance(annotation, type)
-        and not isinstance(annotation, types.GenericAlias)
-        and issubclass(annotation, BaseModel)
-    ):
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return annotation
     for inner in typing.get_args(annotation):
         found = _model_in(inner)

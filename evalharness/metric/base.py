@@ -12,11 +12,9 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.request import Sample
+from evalharness.request import OutputKind, Sample
 
 FloatArray = npt.NDArray[np.float64]
-
-OutputKind = Literal["generate", "choose", "score", "perplexity"]
 
 #: How the sampling error of a metric is found: a mean of per-sample values (columns ``(sum, count)``), a ratio of sums whose
 #: logarithm is linearised (columns ``(logprob, units)``), or anything else by bootstrap on rows.

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from evalharness.metric.base import OutputKind
-from evalharness.request import Decoding, Windows
+from evalharness.request import Decoding, OutputKind, Windows
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 
@@ -77,7 +76,7 @@ class DataSpec(Part):
 class ShotsSpec(Part):
     """Which documents are shown as solved before the one that is asked.
 
-    count: how many. pick: ``first`` takes the first of the pool, ``random`` draws for each document from (seed, task, document).
+    count: how many. pick: ``first`` takes the first of the pool, ``random`` draws from (seed, task, document).
     answer: template of the answer shown, the reference if absent. prompt: template of a shot's prompt, the task's if absent.
     documents: the pool written here, instead of a split. separator stands after the system text and after each shot.
     """
