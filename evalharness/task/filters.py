@@ -1,0 +1,202 @@
+"""From response text to answer: small functions that find what counts, or say that nothing was found.
+
+A filter maps the answers of all repeats of one document to answers; None stands for "no answer found" and stays None.
+Another package adds a filter under the entry point ``evalharness.filters``: a frozen dataclass with `apply`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import pydantic
+from pydantic.dataclasses import dataclass
+
+from evalharness.errors import Problem, TaskError, suggest
+from evalharness.registry import Registry
+from evalharness.task.spec import FilterSpec
+
+Answers = tuple[str | None, ...]
+
+NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+
+
+class Filter(Protocol):
+    """A frozen dataclass whose fields are its parameters."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Map the answers of all repeats; choices are the document's, empty where it has none."""
+        ...
+
+
+def _each(answers: Answers, find: Callable[[str], str | None]) -> Answers:
+    return tuple(None if answer is None else find(answer) for answer in answers)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Cut white space from both ends."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Strip each answer."""
+        return _each(answers, str.strip)
+
+
+@dataclass(frozen=True)
+class Lower:
+    """Write in lower case."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Lower each answer."""
+        return _each(answers, str.lower)
+
+
+@dataclass(frozen=True)
+class FirstLine:
+    """Keep the first line that is not blank."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Cut each answer to its first line."""
+        return _each(answers, lambda text: next((line.strip() for line in text.splitlines() if line.strip()), None))
+
+
+@dataclass(frozen=True)
+class Regex:
+    """Find `pattern`; keep its `group` (0: the whole match) of the ``first`` or ``last`` match, stripped."""
+
+    pattern: str
+    group: int | str = 1
+    pick: Literal["first", "last"] = "first"
+
+    def __post_init__(self) -> None:
+        try:
+            compiled = re.compile(self.pattern)
+        except re.error as fault:
+            raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {fault}") from None
+        known: Sequence[object] = (*range(compiled.groups + 1), *compiled.groupindex)
+        if self.group not in known:
+            raise ValueError(
+                f"pattern {self.pattern!r} has no group {self.group!r}; groups: {', '.join(map(str, known))}"
+            )
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Search each answer."""
+
+        def find(text: str) -> str | None:
+            matches = list(re.finditer(self.pattern, text))
+            found = matches[0 if self.pick == "first" else -1].group(self.group) if matches else None
+            return None if found is None else found.strip()
+
+        return _each(answers, find)
+
+
+@dataclass(frozen=True)
+class LastNumber:
+    """Keep the last number, written without thousands separators and without a trailing ``.0``."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Find the last number of each answer."""
+        return _each(answers, lambda text: _tidy_number(re.findall(NUMBER, text)[-1:]))
+
+
+@dataclass(frozen=True)
+class FirstNumber:
+    """Keep the first number, written without thousands separators and without a trailing ``.0``."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Find the first number of each answer."""
+        return _each(answers, lambda text: _tidy_number(re.findall(NUMBER, text)[:1]))
+
+
+def _tidy_number(found: list[str]) -> str | None:
+    if not found:
+        return None
+    number = found[0].replace(",", "").removeprefix("+")
+    return re.sub(r"\.0+$", "", number)
+
+
+@dataclass(frozen=True)
+class FirstChoice:
+    """Keep the document's choice that is named first in the answer; the longest, where several start at one place."""
+
+    ignore_case: bool = True
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Look for the choices in each answer, as whole words."""
+        flags = re.IGNORECASE if self.ignore_case else 0
+
+        def find(text: str) -> str | None:
+            spots = [
+                (match.start(), -len(choice), choice)
+                for choice in choices
+                if (match := re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", text, flags))
+            ]
+            return min(spots)[2] if spots else None
+
+        return _each(answers, find)
+
+
+@dataclass(frozen=True)
+class MajorityVote:
+    """Replace the answers of all repeats by the most frequent, the earliest on ties (Wang et al. 2023, arXiv:2203.11171)."""
+
+    def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
+        """Vote over the repeats; answers that were not found do not vote."""
+        votes = Counter(answer for answer in answers if answer is not None)
+        return (votes.most_common(1)[0][0],) if votes else (None,)
+
+
+FILTERS: Registry[Callable[..., Filter]] = Registry(
+    "filter",
+    {
+        name: f"evalharness.task.filters:{target}"
+        for name, target in {
+            "strip": "Strip",
+            "lower": "Lower",
+            "first_line": "FirstLine",
+            "regex": "Regex",
+            "last_number": "LastNumber",
+            "first_number": "FirstNumber",
+            "first_choice": "FirstChoice",
+            "majority_vote": "MajorityVote",
+        }.items()
+    },
+    "evalharness.filters",
+    error=TaskError,
+)
+
+
+def build_filter(spec: FilterSpec, *, where: str) -> Filter:
+    """Build a filter from its name and parameters.
+
+    Raises TaskError with `where` (``file:line``): unknown name, unknown or missing parameter, wrong type, bad pattern.
+    """
+    if spec.name not in FILTERS:
+        raise TaskError.at(where, f"unknown filter `{spec.name}`", suggest(spec.name, FILTERS, noun="filters"))
+    factory = FILTERS[spec.name]
+    known = [field.name for field in dataclasses.fields(factory)]  # type: ignore[arg-type]  # filters are dataclasses
+    problems = [
+        Problem(where, f"filter `{spec.name}` has no parameter `{key}`", suggest(key, known, noun="parameters"))
+        for key in spec.parameters
+        if key not in known
+    ]
+    if problems:
+        raise TaskError(problems)
+    try:
+        return factory(**spec.parameters)
+    except pydantic.ValidationError as fault:
+        raise TaskError(
+            Problem(
+                where,
+                f"filter `{spec.name}`, parameter `{_names(item)}`: {item['msg'].removeprefix('Value error, ')}",
+                "correct it",
+            )
+            for item in fault.errors(include_url=False)
+        ) from None
+
+
+def _names(item: Any) -> str:
+    return ".".join(map(str, item["loc"])) or "pattern"

@@ -1,0 +1,272 @@
+"""From YAML to tasks: one file with `extends:`, the search path, and what a person's selection means.
+
+A task, group or suite is found by its name, which is the stem of its file; so no file has to be read to find another.
+Files whose names start with ``_`` are templates for `extends:` and are not listed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalharness.errors import Problem, TaskError, suggest
+from evalharness.resources import bundled_dir
+from evalharness.task.spec import GroupSpec, TaskSpec
+from evalharness.yaml_source import Location, YamlSource, read_yaml, validated
+
+TASKS_VARIABLE = "EVALHARNESS_TASKS"
+DATA_VARIABLE = "EVALHARNESS_DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A task and where each part of it is written."""
+
+    spec: TaskSpec
+    source: YamlSource
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.spec.name
+
+    def where(self, *location: str | int) -> str:
+        """Return ``file:line`` of a part, such as ``where("shots", "count")``."""
+        return self.source.where(location)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The tasks that a person asked for, each once, in order, and the groups that they came from."""
+
+    tasks: tuple[LoadedTask, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    specs: Mapping[str, GroupSpec] = field(default_factory=dict)
+
+
+def load_task(path: Path) -> LoadedTask:
+    """Read a task file and the files that it extends.
+
+    Raises TaskError with all problems of the file at once.
+    """
+    source = _read_extended(path, ())
+    spec = validated(source, TaskSpec, error=TaskError, noun="task file")
+    if spec.name != path.stem and not path.stem.startswith("_"):
+        fix = f"rename the file to {spec.name}{path.suffix}, or the task to `{path.stem}`: tasks are found by file name"
+        raise TaskError.at(source.where(("name",)), f"the task is named `{spec.name}` but its file `{path.name}`", fix)
+    return LoadedTask(spec, source)
+
+
+def _read_extended(path: Path, chain: tuple[Path, ...]) -> YamlSource:
+    """Read `path` on top of what it extends: mappings merge key by key, all else is replaced, null removes."""
+    source = read_yaml(path, error=TaskError)
+    if not isinstance(source.data, dict):
+        return source
+    data = dict(source.data)
+    _anchor_files(data, path)
+    base_name = data.pop("extends", None)
+    if base_name is None:
+        return YamlSource(path, data, source.marks)
+    where = source.where(("extends",))
+    if not isinstance(base_name, str):
+        raise TaskError.at(where, f"`extends` must be one file name, got {base_name!r}", "write `extends: _base.yaml`")
+    base_path = (path.parent / base_name).resolve()
+    if base_path in (*chain, path.resolve()):
+        circle = " -> ".join(p.name for p in (*chain, path.resolve(), base_path))
+        raise TaskError.at(where, f"`extends` goes in a circle: {circle}", "remove one of the links")
+    if not base_path.is_file():
+        others = [p.name for p in path.parent.glob("*.yaml") if p != path]
+        raise TaskError.at(
+            where, f"`extends` names {base_name!r}, which is not there", suggest(base_name, others, noun="files")
+        )
+    base = _read_extended(base_path, (*chain, path.resolve()))
+    if not isinstance(base.data, dict):
+        raise TaskError.at(base.where(), "the extended file is not a mapping", "write `key: value` lines in it")
+    marks = dict(base.marks)
+    merged = _merge(base.data, data, (), marks, source.marks)
+    marks[()] = source.marks[()]
+    return YamlSource(path, merged, marks)
+
+
+def _merge(
+    base: Mapping[str, Any],
+    over: Mapping[str, Any],
+    at: Location,
+    marks: dict[Location, tuple[Path, int]],
+    over_marks: Mapping[Location, tuple[Path, int]],
+) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        place = (*at, key)
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            result[key] = _merge(base[key], value, place, marks, over_marks)
+            marks[place] = over_marks.get(place, marks[place])
+        else:
+            for old in [mark for mark in marks if mark[: len(place)] == place]:
+                del marks[old]
+            marks.update({mark: line for mark, line in over_marks.items() if mark[: len(place)] == place})
+            result[key] = value
+    return result
+
+
+def _anchor_files(data: dict[str, Any], path: Path) -> None:
+    """Make the relative paths of `data.files` absolute, since the file that wrote them may be extended from elsewhere."""
+    part = data.get("data")
+    if not isinstance(part, dict) or "files" not in part:
+        return
+
+    def absolute(value: Any) -> Any:
+        return str(path.resolve().parent / Path(value).expanduser()) if isinstance(value, str) else value
+
+    files = part["files"]
+    anchored = {split: absolute(file) for split, file in files.items()} if isinstance(files, dict) else absolute(files)
+    data["data"] = {**part, "files": anchored}
+
+
+def task_search_path(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Return the folders where tasks are looked for, later ones taking precedence.
+
+    Order: bundled tasks and suites, ``./tasks``, ``./configs/suites``, the environment variable EVALHARNESS_TASKS (folders
+    separated as in PATH), then `extra` (--tasks-dir).
+    """
+    named = [Path(part).expanduser() for part in os.environ.get(TASKS_VARIABLE, "").split(os.pathsep) if part]
+    roots = [
+        bundled_dir("tasks"),
+        bundled_dir("configs") / "suites",
+        Path("tasks"),
+        Path("configs/suites"),
+        *named,
+        *extra,
+    ]
+    for root in (*named, *extra):
+        if not root.is_dir():
+            fix = f"correct --tasks-dir or {TASKS_VARIABLE}"
+            raise TaskError.at(root, "this folder of tasks does not exist", fix)
+    seen: dict[Path, None] = {}
+    for root in roots:
+        if root.is_dir():
+            seen.setdefault(root.resolve())
+    return tuple(seen)
+
+
+class TaskLibrary:
+    """The tasks, groups and suites on a search path."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.roots = tuple(roots)
+        self.paths: dict[str, Path] = {}
+        self.overridden: dict[str, list[Path]] = {}
+        for root in self.roots:
+            for name, path in _yaml_files(root).items():
+                if name in self.paths:
+                    self.overridden.setdefault(name, []).append(self.paths[name])
+                self.paths[name] = path
+
+    def load(self, name: str) -> LoadedTask | GroupSpec:
+        """Read the task, group or suite called `name`."""
+        if name not in self.paths:
+            fix = f"{suggest(name, self.paths, noun='tasks')}\n  looked in: {', '.join(map(str, self.roots))}"
+            raise TaskError.at("", f"there is no task, group or suite `{name}`", fix)
+        return load_any(self.paths[name])
+
+    def select(self, selectors: Sequence[str]) -> Selection:
+        """Resolve names, globs, groups, suites, YAML paths and folders to tasks, each once, in the order given.
+
+        Raises TaskError with every problem of every selector and file at once.
+        """
+        collector = _Collector(self.find)
+        for selector in selectors:
+            collector.add(selector, ())
+        if collector.problems:
+            raise TaskError(collector.problems)
+        if not collector.tasks:
+            raise TaskError.at("--tasks", "no task was selected", "name a task; `evalharness tasks list` shows them")
+        return Selection(tuple(collector.tasks.values()), collector.groups, collector.specs)
+
+    def find(self, selector: str) -> Iterator[LoadedTask | GroupSpec]:
+        """Yield what one selector means: a YAML path, a name, a folder, or a glob over the names of tasks."""
+        path = Path(selector).expanduser()
+        if selector.endswith((".yaml", ".yml")):
+            yield load_any(path)
+        elif selector in self.paths:
+            yield self.load(selector)
+        elif path.is_dir():
+            yield from (load_any(file) for _, file in sorted(_yaml_files(path).items()))
+        elif any(character in selector for character in "*?["):
+            names = fnmatch.filter(sorted(self.paths), selector)
+            found = [item for item in map(self.load, names) if isinstance(item, LoadedTask)]
+            if not found:
+                raise TaskError.at(
+                    "--tasks", f"no task matches `{selector}`", suggest(selector, self.paths, noun="tasks")
+                )
+            yield from found
+        else:
+            yield self.load(selector)
+
+
+class _Collector:
+    """Gathers selected tasks and groups, and every problem met on the way."""
+
+    def __init__(self, find: Callable[[str], Iterator[LoadedTask | GroupSpec]]) -> None:
+        self._find = find
+        self.tasks: dict[str, LoadedTask] = {}
+        self.groups: dict[str, tuple[str, ...]] = {}
+        self.specs: dict[str, GroupSpec] = {}
+        self.problems: list[Problem] = []
+
+    def add(self, selector: str, parents: tuple[str, ...]) -> list[str]:
+        """Add what a selector means, within the groups `parents`; return the names of its tasks."""
+        try:
+            return [name for found in self._find(selector) for name in self._add_found(found, parents)]
+        except TaskError as fault:
+            self.problems.extend(problem for problem in fault.problems if problem not in self.problems)
+            return []
+
+    def _add_found(self, found: LoadedTask | GroupSpec, parents: tuple[str, ...]) -> list[str]:
+        if isinstance(found, LoadedTask):
+            first = self.tasks.setdefault(found.name, found)
+            if first.source.path.resolve() != found.source.path.resolve():
+                what = f"two selected tasks are named `{found.name}`: {first.source.path} and {found.source.path}"
+                raise TaskError.at(found.where("name"), what, "rename one of them")
+            return [found.name]
+        if found.name in parents:
+            circle = " -> ".join((*parents, found.name))
+            raise TaskError.at(found.name, f"groups contain each other: {circle}", "remove one of the links")
+        members: dict[str, None] = {}
+        for selector in found.tasks:
+            members.update(dict.fromkeys(self.add(selector, (*parents, found.name))))
+        self.groups[found.name] = tuple(members)
+        self.specs[found.name] = found
+        return list(members)
+
+
+def load_any(path: Path) -> LoadedTask | GroupSpec:
+    """Read a file that holds a task, a group or a suite."""
+    if not path.is_file():
+        raise TaskError.at(path, "there is no such file", "correct the path")
+    source = read_yaml(path, error=TaskError)
+    if isinstance(source.data, dict) and ("group" in source.data or "suite" in source.data):
+        spec = validated(source, GroupSpec, error=TaskError, noun="group file")
+        if spec.name != path.stem:
+            fix = f"rename the file to {spec.name}{path.suffix}: groups are found by file name"
+            raise TaskError.at(source.where(), f"the group is named `{spec.name}` but its file `{path.name}`", fix)
+        return spec
+    return load_task(path)
+
+
+def _yaml_files(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*.yaml")):
+        if path.name.startswith(("_", ".")):
+            continue
+        if path.stem in found:
+            what = f"two files are named `{path.stem}`: {found[path.stem]} and {path}"
+            raise TaskError.at(path, what, "rename one: tasks are found by file name")
+        found[path.stem] = path
+    return found
