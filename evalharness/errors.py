@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 EXIT_OK = 0
 EXIT_INTERNAL = 1
@@ -57,7 +58,7 @@ class UserError(EvalHarnessError):
         super().__init__("\n".join(map(str, self.problems)))
 
     @classmethod
-    def at(cls, where: object, what: str, fix: str = "") -> UserError:
+    def at(cls, where: object, what: str, fix: str = "") -> Self:
         """Build the error of a single problem."""
         return cls(Problem(str(where), what, fix))
 

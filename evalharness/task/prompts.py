@@ -1,0 +1,305 @@
+"""From documents to requests: shots, chat turns, choices and references, exactly as the model will be asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evalharness.errors import DataError, TaskError
+from evalharness.request import (
+    Document,
+    Generate,
+    Message,
+    Prompt,
+    Request,
+    RequestKey,
+    Score,
+    ScoreText,
+    derived_seed,
+)
+from evalharness.task.documents import Row, content_hash
+from evalharness.task.loading import LoadedTask
+from evalharness.task.templates import Template, as_texts
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A solved document: what stands before and after the delimiter."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A document with all that its task derives from it, whatever the model says.
+
+    prompt: the first step's prompt text without shots. See `Sample` for the other fields.
+    """
+
+    document: Document
+    prompt: str
+    system: str | None
+    shots: tuple[Shot, ...]
+    choices: tuple[str, ...]
+    references: tuple[str, ...]
+    reference_indices: tuple[int, ...]
+    cluster: str | None
+    input_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """What an earlier step asked and got: response is the model's text, answer the text after the step's filters."""
+
+    name: str
+    prompt: Prompt
+    response: str
+    answer: str | None
+
+
+class Prompter:
+    """Builds the requests of one task.
+
+    pool: where shots come from; n_shots: how many. chat: whether prompts are the turns of a chat.
+    unconditional: whether choices are also scored without the prompt (for mutual information).
+
+    Raises TaskError for a template that does not compile.
+    """
+
+    def __init__(
+        self,
+        task: LoadedTask,
+        pool: Sequence[Document],
+        *,
+        n_shots: int,
+        seed: int,
+        chat: bool,
+        unconditional: bool = False,
+    ) -> None:
+        self.task = task
+        self.spec = task.spec
+        self.n_shots = n_shots
+        self._pool = pool
+        self._seed = seed
+        self._chat = chat
+        self._unconditional = unconditional
+        self._solved: dict[int, Shot] = {}
+        spec = self.spec
+        self._steps = [self._template(step.prompt, *self._at(i, "prompt")) for i, step in enumerate(spec.all_steps)]
+        self._system = self._template(spec.system, "system")
+        self._reference = self._template(spec.reference, "reference")
+        index = spec.reference_index
+        self._index = self._template(index if index is None else str(index), "reference_index")
+        self._cluster = self._template(spec.cluster, "cluster")
+        self._shot_prompt = self._template(spec.shots.prompt, "shots", "prompt") or self._steps[0]
+        self._shot_answer = self._template(spec.shots.answer, "shots", "answer")
+        written = spec.choices
+        if isinstance(written, tuple):
+            self._choices: Template | list[Template] | None = [
+                self._required(text, "choices", i) for i, text in enumerate(written)
+            ]
+        else:
+            self._choices = self._template(written, "choices")
+
+    def _at(self, step: int, field: str) -> tuple[str | int, ...]:
+        return ("steps", step, field) if self.spec.steps else (field,)
+
+    def _template(self, text: str | None, *location: str | int) -> Template | None:
+        return None if text is None else self._required(text, *location)
+
+    def _required(self, text: str, *location: str | int) -> Template:
+        return Template(text, where=self.task.where(*location), field=".".join(map(str, location)))
+
+    def ask(self, document: Document) -> Asked:
+        """Derive prompt, shots, choices and references of one document.
+
+        Raises DataError (a missing column, a reference that is no choice) or TaskError (too few shots).
+        """
+        prompt = self._first_prompt(document)
+        choices, references, indices = self._expected(document)
+        shots = self._shots(document, prompt, references)
+        system = self._system.render(document.fields, document.id) if self._system else None
+        cluster = str(self._cluster.value(document.fields, document.id)) if self._cluster else None
+        parts = [system, [[shot.prompt, shot.answer] for shot in shots], prompt, choices, references, indices]
+        text = json.dumps(parts, ensure_ascii=False)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return Asked(document, prompt, system, shots, choices, references, indices, cluster, digest)
+
+    def requests(self, asked: Asked, step: int, repeat: int, history: Sequence[StepAnswer] = ()) -> list[Request]:
+        """Return what one step asks of the model; history holds the earlier steps of the same repeat, in order."""
+        spec = self.spec.all_steps[step]
+        prompt = self._prompt(asked, step, history)
+
+        def key(offset: int = 0) -> RequestKey:
+            return RequestKey(self.spec.name, asked.document.id, step + offset, repeat)
+
+        if spec.output.generate:
+            seed = derived_seed(self._seed, self.spec.name, asked.document.id, repeat, step)
+            return [Generate(key(), prompt, spec.output.generate.decoding(), seed)]
+        if spec.output.perplexity:
+            return [ScoreText(key(), asked.prompt, spec.output.perplexity.windows())]
+        delimiter = "" if self._chat else self.spec.delimiter
+        if spec.output.score:
+            return [Score(key(), prompt, delimiter + asked.references[0])]
+        found: list[Request] = [Score(key(i), prompt, delimiter + choice) for i, choice in enumerate(asked.choices)]
+        if self._unconditional:
+            n = len(asked.choices)
+            found += [Score(key(n + i), "", delimiter + choice) for i, choice in enumerate(asked.choices)]
+        return found
+
+    def _first_prompt(self, document: Document) -> str:
+        template = self._steps[0]
+        if template is None:
+            raise TaskError.at(self.task.where(), "the task has no prompt", "add `prompt:` or `steps:`")
+        return template.render({**document.fields, "steps": {}}, document.id)
+
+    def _prompt(self, asked: Asked, step: int, history: Sequence[StepAnswer]) -> Prompt:
+        if step == 0:
+            return self._chat_prompt(asked, asked.prompt) if self._chat else self._text_prompt(asked, asked.prompt)
+        template = self._steps[step]
+        said = {
+            item.name: {"prompt": item.prompt, "response": item.response, "answer": item.answer or ""}
+            for item in history
+        }
+        context = {**asked.document.fields, "steps": said}
+        text = template.render(context, asked.document.id) if template else ""
+        last = history[-1]
+        if not self.spec.all_steps[step].continues:
+            system = () if asked.system is None else (Message("system", asked.system),)
+            plain = "" if asked.system is None else asked.system + self.spec.shots.separator
+            return (*system, Message("user", text)) if self._chat else plain + text
+        if isinstance(last.prompt, tuple):
+            return (*last.prompt, Message("assistant", last.response), Message("user", text))
+        return last.prompt + last.response + text
+
+    def _text_prompt(self, asked: Asked, prompt: str) -> str:
+        separator = self.spec.shots.separator
+        shown = [shot.prompt + self.spec.delimiter + shot.answer for shot in asked.shots]
+        before = shown if asked.system is None else [asked.system, *shown]
+        return "".join(part + separator for part in before) + prompt
+
+    def _chat_prompt(self, asked: Asked, prompt: str) -> tuple[Message, ...]:
+        turns = [] if asked.system is None else [Message("system", asked.system)]
+        for shot in asked.shots:
+            turns += [Message("user", shot.prompt), Message("assistant", shot.answer)]
+        return (*turns, Message("user", prompt))
+
+    def _expected(self, document: Document) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        """Return choices, reference texts, and the indices of the correct choices."""
+        fields, name = document.fields, document.id
+        if self._choices is None:
+            references = as_texts(self._reference.value(fields, name)) if self._reference else ()
+            if self._reference and not references:
+                raise self._fault("reference", document, "has an empty list of references", "every document needs one")
+            return (), references, ()
+        if isinstance(self._choices, list):
+            choices = tuple(template.render(fields, name) for template in self._choices)
+        else:
+            choices = as_texts(self._choices.value(fields, name))
+        if len(choices) < 2 or "" in choices:
+            raise self._fault(
+                "choices", document, f"has the choices {list(choices)!r}", "give at least two, none empty"
+            )
+        if self._index is not None:
+            indices = self._indices(document, choices)
+            return choices, tuple(choices[i] for i in indices), indices
+        references = as_texts(self._reference.value(fields, name)) if self._reference else ()
+        if self.spec.kind != "choose":
+            return choices, references, ()
+        strangers = [text for text in references if text not in choices]
+        if strangers or not references:
+            fix = "reference must equal one of the choices; for an index, use `reference_index:`"
+            raise self._fault(
+                "reference", document, f"gives {list(references)!r}, not one of the choices {list(choices)!r}", fix
+            )
+        return choices, references, tuple(i for i, choice in enumerate(choices) if choice in references)
+
+    def _indices(self, document: Document, choices: tuple[str, ...]) -> tuple[int, ...]:
+        value = self._index.value(document.fields, document.id) if self._index else None
+        texts = as_texts(value)
+        indices = tuple(int(text) for text in texts if text.strip().isdigit())
+        if len(indices) != len(texts) or not indices or any(i >= len(choices) for i in indices):
+            fix = "give the 0-based position of the correct choice; for its text, use `reference:`"
+            raise self._fault("reference_index", document, f"gives {value!r} for {len(choices)} choices", fix)
+        return indices
+
+    def _shots(self, document: Document, prompt: str, references: tuple[str, ...]) -> tuple[Shot, ...]:
+        """Choose shots; the document itself, or one that asks and answers the same, is never among them."""
+        chosen: list[Shot] = []
+        for i in self._order(document):
+            if len(chosen) == self.n_shots:
+                break
+            other = self._pool[i]
+            same = other.content_hash == document.content_hash
+            if not same and prompt and self._first_prompt(other) == prompt:
+                same = self._expected(other)[1] == references
+            if not same:
+                chosen.append(self._solve(i))
+        if len(chosen) < self.n_shots:
+            what = f"{self.n_shots} shots are wanted for document `{document.id}`, the pool has {len(chosen)} others"
+            raise TaskError.at(
+                self.task.where("shots", "count"), what, "ask for fewer (--shots), or name a larger pool"
+            )
+        return tuple(chosen)
+
+    def _order(self, document: Document) -> Sequence[int]:
+        if self.spec.shots.pick == "first" or not self.n_shots:
+            return range(len(self._pool))
+        generator = np.random.default_rng(derived_seed(self._seed, "shots", self.spec.name, document.id))
+        order: list[int] = generator.permutation(len(self._pool)).tolist()
+        return order
+
+    def _solve(self, i: int) -> Shot:
+        if i not in self._solved:
+            shot = self._pool[i]
+            context = {**shot.fields, "steps": {}}
+            text = self._shot_prompt.render(context, shot.id) if self._shot_prompt else ""
+            answer = self._shot_answer.render(shot.fields, shot.id) if self._shot_answer else self._expected(shot)[1][0]
+            self._solved[i] = Shot(text, answer)
+        return self._solved[i]
+
+    def _fault(self, field: str, document: Document, what: str, fix: str) -> DataError:
+        return DataError.at(self.task.where(field), f"{field}: document `{document.id}` {what}", fix)
+
+
+def make_documents(task: LoadedTask, rows: Sequence[Row]) -> list[Document]:
+    """Give each row its id and content hash.
+
+    The id is the task's `id:` template, or the row number. Raises DataError if two rows have one id.
+    """
+    template = Template(task.spec.id, where=task.where("id"), field="id") if task.spec.id is not None else None
+    documents: dict[str, Document] = {}
+    for number, row in enumerate(rows):
+        name = str(number) if template is None else template.render(row, f"row {number}")
+        if name in documents:
+            fix = "make `id:` unique, or leave it out to use the row number"
+            raise DataError.at(
+                task.where("id"), f"id: two documents have the id `{name}` (the second is row {number})", fix
+            )
+        documents[name] = Document(name, row, content_hash(row))
+    return list(documents.values())
+
+
+def describe(request: Request) -> Mapping[str, Any]:
+    """Return a request as plain data: task, document_id, slot, repeat, kind, prompt, continuation or generation."""
+    key = request.key
+    base = {"task": key.task, "document_id": key.document_id, "slot": key.slot, "repeat": key.repeat}
+    match request:
+        case Generate(prompt=prompt, decoding=decoding, seed=seed):
+            settings = {name: getattr(decoding, name) for name in type(decoding).__slots__}
+            return {**base, "kind": "generate", "prompt": _plain(prompt), "generation": {**settings, "seed": seed}}
+        case Score(prompt=prompt, continuation=continuation):
+            return {**base, "kind": "score", "prompt": _plain(prompt), "continuation": continuation}
+        case ScoreText(text=text, windows=windows):
+            cut = {"max_tokens": windows.max_tokens, "stride": windows.stride}
+            return {**base, "kind": "perplexity", "prompt": text, "windows": cut}
+
+
+def _plain(prompt: Prompt) -> Any:
+    return prompt if isinstance(prompt, str) else [{"role": turn.role, "text": turn.text} for turn in prompt]
