@@ -11,10 +11,14 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict
 
 from evalharness.request import OutputKind, Sample
 
 FloatArray = npt.NDArray[np.float64]
+
+#: How the parameters of a metric are checked: `true` is not 1, "2" is not 2, and an unknown name is an error.
+STRICT = ConfigDict(strict=True, extra="forbid")
 
 #: How the sampling error of a metric is found: a mean of per-sample values (columns ``(sum, count)``), a ratio of sums whose
 #: logarithm is linearised (columns ``(logprob, units)``), or anything else by bootstrap on rows.

@@ -1,0 +1,146 @@
+"""Whether the model finds the right choice most probable: raw, per character, per byte, and by mutual information.
+
+All four take the first of equally good choices, as numpy's argmax in lm-evaluation-harness does, and count a sample as right
+if the choice taken is among the correct ones. Lengths are those of the choice's own text, without the delimiter before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.reading import last_step, scored
+from evalharness.request import OutputKind, Sample
+
+_CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
+
+
+@dataclass(frozen=True, config=STRICT)
+class Accuracy:
+    """The share of samples whose most probable choice is correct (`acc` in lm-evaluation-harness)."""
+
+    name: ClassVar[str] = "accuracy"
+    columns: ClassVar[tuple[str, ...]] = ("correct", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if the choice with the greatest log-probability is correct else 0, 1)."""
+        return _row(sample, _logprobs(sample))
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the rule."""
+        return signature_of(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AccuracyPerCharacter:
+    """The share of samples whose choice of greatest log-probability per character is correct (`acc_norm`)."""
+
+    name: ClassVar[str] = "accuracy_per_character"
+    columns: ClassVar[tuple[str, ...]] = ("correct", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if the choice with the greatest log-probability per character is correct else 0, 1)."""
+        return _row(sample, _per_length(sample, [len(choice) for choice in sample.choices]))
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the rule."""
+        return signature_of(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AccuracyPerByte:
+    """The share of samples whose choice of greatest log-probability per UTF-8 byte is correct (`acc_bytes`)."""
+
+    name: ClassVar[str] = "accuracy_per_byte"
+    columns: ClassVar[tuple[str, ...]] = ("correct", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if the choice with the greatest log-probability per byte is correct else 0, 1)."""
+        return _row(sample, _per_length(sample, [len(choice.encode()) for choice in sample.choices]))
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the rule."""
+        return signature_of(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AccuracyMutualInformation:
+    """The share of samples whose choice gains most log-probability from the prompt and is correct (`acc_mutual_info`).
+
+    A choice's gain is its log-probability after the prompt minus its log-probability without it; the responses hold the
+    first for every choice, then the second for every choice.
+    """
+
+    name: ClassVar[str] = "accuracy_mutual_information"
+    columns: ClassVar[tuple[str, ...]] = ("correct", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    #: The pipeline asks for every choice without the prompt as well where a task uses this metric.
+    needs_unconditional: ClassVar[bool] = True
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if the choice that gains most from the prompt is correct else 0, 1)."""
+        n = len(sample.choices)
+        unconditional = [scored(response).logprob for response in last_step(sample)[n : 2 * n]]
+        gains = [given - alone for given, alone in zip(_logprobs(sample), unconditional, strict=True)]
+        return _row(sample, gains)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the rule."""
+        return signature_of(self)
+
+
+def _logprobs(sample: Sample) -> list[float]:
+    responses = last_step(sample)[: len(sample.choices)]
+    if len(responses) != len(sample.choices):
+        raise ValueError(f"{len(sample.choices)} choices, but {len(responses)} log-probabilities")
+    return [scored(response).logprob for response in responses]
+
+
+def _per_length(sample: Sample, lengths: Sequence[int]) -> list[float]:
+    if 0 in lengths:
+        raise ValueError("an empty choice has no log-probability per character or byte")
+    return [logprob / length for logprob, length in zip(_logprobs(sample), lengths, strict=True)]
+
+
+def _row(sample: Sample, merits: Sequence[float]) -> Sequence[float]:
+    taken = max(range(len(merits)), key=merits.__getitem__)  # `max` keeps the first of equals
+    return (float(taken in sample.reference_indices), 1.0)

@@ -1,0 +1,140 @@
+"""Whether a generated answer says the same as a reference: exact match, and token F1 after SQuAD."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, ClassVar
+
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.reading import answer_of, references_of
+from evalharness.request import OutputKind, Sample
+
+_DROP_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_DROP_DIGITS = str.maketrans("", "", string.digits)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExactMatch:
+    """The share of answers that equal a reference, after both were normalised alike.
+
+    Normalisation happens in the order of lm-evaluation-harness 0.4.13's `exact_match`: `regexes_to_ignore` are cut out one
+    after the other, then case, ASCII punctuation (``string.punctuation``) and ASCII digits are ignored. ignore_whitespace,
+    which that harness lacks, comes last: runs of white space count as one blank, at the ends as nothing.
+    An answer that the filters did not find (None) is wrong, even where a reference is empty.
+    """
+
+    ignore_case: bool = False
+    ignore_punctuation: bool = False
+    ignore_numbers: bool = False
+    ignore_whitespace: bool = False
+    regexes_to_ignore: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    name: ClassVar[str] = "exact_match"
+    columns: ClassVar[tuple[str, ...]] = ("matches", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    @field_validator("regexes_to_ignore")
+    @classmethod
+    def _regexes_compile(cls, regexes: tuple[str, ...]) -> tuple[str, ...]:
+        for regex in regexes:
+            try:
+                re.compile(regex)
+            except re.error as error:
+                raise ValueError(f"{regex!r} is not a regular expression: {error}") from None
+        return regexes
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(map(re.compile, self.regexes_to_ignore))
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if the answer equals any reference else 0, 1)."""
+        answer = answer_of(sample)
+        references = references_of(sample)
+        if answer is None:
+            return (0.0, 1.0)
+        said = self.normalise(answer)
+        return (float(any(said == self.normalise(reference) for reference in references)), 1.0)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all normalisations."""
+        return signature_of(self)
+
+    def normalise(self, text: str) -> str:
+        """Return `text` as it is compared."""
+        for pattern in self._patterns:
+            text = pattern.sub("", text)
+        if self.ignore_case:
+            text = text.lower()
+        if self.ignore_punctuation:
+            text = text.translate(_DROP_PUNCTUATION)
+        if self.ignore_numbers:
+            text = text.translate(_DROP_DIGITS)
+        return " ".join(text.split()) if self.ignore_whitespace else text
+
+
+@dataclass(frozen=True, config=STRICT)
+class TokenF1:
+    """The mean over answers of the F1 of words shared with the best reference, as SQuAD defines it.
+
+    Words are what white space separates after lower-casing, dropping ASCII punctuation, and dropping the English articles.
+    Where answer or reference has no words left, F1 is 1 if both have none, else 0. An answer of None scores 0.
+    Chinese and other scripts without blanks are not segmented: a sentence is one word.
+    Source: the functions `normalize_answer` and `compute_f1` of the SQuAD 2.0 evaluation script, evaluate-v2.0.py.
+    """
+
+    name: ClassVar[str] = "token_f1"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference, 1)."""
+        answer = answer_of(sample)
+        references = references_of(sample)
+        if answer is None:
+            return (0.0, 1.0)
+        words = squad_words(answer)
+        return (max(_f1(words, squad_words(reference)) for reference in references), 1.0)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the normalisation."""
+        return signature_of(self, normalisation="squad")
+
+
+def squad_words(text: str) -> list[str]:
+    """Return the words of `text` after SQuAD's normalisation: lower case, no ASCII punctuation, no English articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_DROP_PUNCTUATION)).split()
+
+
+def _f1(words: list[str], reference: list[str]) -> float:
+    if not words or not reference:
+        return float(words == reference)
+    shared = sum((Counter(words) & Counter(reference)).values())
+    if not shared:
+        return 0.0
+    precision, recall = shared / len(words), shared / len(reference)
+    return 2 * precision * recall / (precision + recall)

@@ -1,0 +1,80 @@
+"""The names of metrics, and how one is built from a task's parameters.
+
+Importing this module loads no metric, no numpy and no scoring library: naming metrics must be quick at the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from evalharness.errors import MetricError, Problem, suggest
+from evalharness.registry import Registry
+
+if TYPE_CHECKING:
+    from evalharness.metric.base import Metric
+
+#: Metric classes by name. Another package adds its own through the entry-point group ``evalharness.metrics``.
+METRICS: Registry[type[Metric]] = Registry(
+    "metric",
+    {
+        "accuracy": "evalharness.metric.choice:Accuracy",
+        "accuracy_mutual_information": "evalharness.metric.choice:AccuracyMutualInformation",
+        "accuracy_per_byte": "evalharness.metric.choice:AccuracyPerByte",
+        "accuracy_per_character": "evalharness.metric.choice:AccuracyPerCharacter",
+        "bits_per_byte": "evalharness.metric.likelihood:BitsPerByte",
+        "byte_perplexity": "evalharness.metric.likelihood:BytePerplexity",
+        "document_perplexity": "evalharness.metric.likelihood:DocumentPerplexity",
+        "exact_match": "evalharness.metric.match:ExactMatch",
+        "greedy_match": "evalharness.metric.likelihood:GreedyMatch",
+        "logprob": "evalharness.metric.likelihood:LogProb",
+        "perplexity": "evalharness.metric.likelihood:Perplexity",
+        "token_f1": "evalharness.metric.match:TokenF1",
+        "word_perplexity": "evalharness.metric.likelihood:WordPerplexity",
+    },
+    "evalharness.metrics",
+    error=MetricError,
+)
+
+
+def build_metric(name: str, parameters: Mapping[str, Any], *, where: str) -> Metric:
+    """Build the metric `name` with `parameters`, as a task gives them.
+
+    where: what error messages begin with, such as ``tasks/gsm8k.yaml:14``.
+    Raises MetricError, with all problems at once, if the metric is unknown, a parameter is unknown, missing or of the wrong
+    type, or parameters contradict each other.
+    """
+    if name not in METRICS:
+        raise MetricError.at(where, f"unknown metric `{name}`", suggest(name, METRICS, noun="metrics"))
+    metric = METRICS[name]
+    known = [field.name for field in dataclasses.fields(metric)]  # type: ignore[arg-type]  # every metric is a dataclass
+    problems = [_unknown(name, parameter, known, where) for parameter in parameters if parameter not in known]
+    try:
+        built = metric(**{key: value for key, value in parameters.items() if key in known})
+    except ValidationError as error:
+        problems += [_invalid(name, dict(found), where) for found in error.errors()]
+    except (TypeError, ValueError) as error:  # a metric of another package may be a plain dataclass
+        problems.append(Problem(where, f"metric `{name}`: {error}"))
+    if problems:
+        raise MetricError(problems)
+    return built
+
+
+def _unknown(name: str, parameter: str, known: list[str], where: str) -> Problem:
+    fix = suggest(parameter, known, noun="parameters") if known else f"`{name}` takes no parameters"
+    return Problem(where, f"unknown parameter `{parameter}` of metric `{name}`", fix)
+
+
+def _invalid(name: str, found: Mapping[str, Any], where: str) -> Problem:
+    """Turn one of pydantic's findings into a problem; a finding without a place concerns the parameters together."""
+    message = str(found["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if not found["loc"]:
+        return Problem(where, f"metric `{name}`: {message}")
+    parameter = str(found["loc"][0])
+    if found["type"] == "missing":
+        return Problem(where, f"metric `{name}` lacks its parameter `{parameter}`", f"add `{parameter}`")
+    return Problem(where, f"parameter `{parameter}` of metric `{name}` cannot be {found['input']!r}", message)

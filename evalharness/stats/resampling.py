@@ -1,0 +1,68 @@
+"""The bootstrap on rows: resample the samples' statistics, sum them, and take the metric of the sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from evalharness.stats.intervals import Absent, ClusterArray, FloatArray, Interval
+
+#: Bytes that the counts of one block of resamples may take: a block fits in memory, whatever the number of samples.
+_BLOCK_BYTES = 64 * 2**20
+
+
+def bootstrap(
+    rows: FloatArray,
+    value: Callable[[FloatArray], FloatArray],
+    clusters: ClusterArray | None = None,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> Interval | Absent:
+    """Percentile interval of ``value(column sums)`` over samples drawn with replacement.
+
+    rows: (n, k) statistics of the samples. value: maps (R, k) sums to (R,) values, such as a metric's `value`.
+    clusters: (n,) cluster indices; whole clusters are drawn then, because documents about one passage are not independent.
+    Absent where fewer than 2 samples or clusters, or resamples that all agree or cannot be valued, show no spread.
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentile intervals).
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError("a bootstrap needs a level between 0 and 1, and at least one resample")
+    noun = "sample" if clusters is None else "cluster"
+    units = rows if clusters is None else cluster_sums(rows, clusters)
+    if len(units) < 2:
+        return Absent(f"a single {noun} shows no spread")
+    values = np.concatenate([value(totals) for totals in resampled_totals(units, resamples, rng)])
+    if not np.isfinite(values).all():
+        return Absent("some resamples have no value")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    if not low < high:
+        return Absent("all resamples agree, so the data show no spread")
+    return Interval(float(low), float(high), level, "bootstrap" if clusters is None else "cluster-bootstrap")
+
+
+def cluster_sums(rows: FloatArray, clusters: ClusterArray) -> FloatArray:
+    """Sum (n, k) rows within clusters, (n,) indices, to (G, k), in ascending order of the indices."""
+    _, groups = np.unique(clusters, return_inverse=True)
+    sums = np.zeros((int(groups.max()) + 1 if len(groups) else 0, rows.shape[1]))
+    np.add.at(sums, groups, rows)
+    return sums
+
+
+def resampled_totals(
+    rows: FloatArray, resamples: int, rng: np.random.Generator, *, block_bytes: int = _BLOCK_BYTES
+) -> Iterator[FloatArray]:
+    """Yield the column sums of `resamples` draws of n rows with replacement, in blocks of (b, k).
+
+    The draws do not depend on block_bytes.
+    """
+    n = len(rows)
+    block = max(1, min(resamples, block_bytes // (n * 8)))
+    for start in range(0, resamples, block):
+        b = min(block, resamples - start)
+        drawn = rng.integers(0, n, size=(b, n))
+        drawn += np.arange(b)[:, None] * n  # so that one bincount counts all resamples of the block
+        counts = np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n)
+        yield counts.astype(np.float64) @ rows
