@@ -18,8 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 #: Which cluster each row belongs to: (n,) indices, equal where rows depend on each other.
 ClusterArray = npt.NDArray[np.intp]
 
-#: Without any spread, rounding leaves a standard error near 1e-16 of the largest term; anything below this is no spread.
-_ROUNDING = 1e-12
+#: Without any spread, rounding leaves differences near 1e-16 of the largest term; anything below this is no spread.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def mean_interval(
         if units < 2:
             return Absent("a single cluster shows no spread")
         error, method = cluster_standard_error(values, clusters), "cluster-t"
-    if error <= _ROUNDING * float(np.max(np.abs(values))):
+    if error <= ROUNDING * float(np.max(np.abs(values))):
         return Absent(f"all {'samples' if clusters is None else 'clusters'} are equal, so the data show no spread")
     return _t_interval(float(np.mean(values)), error, units - 1, level, method)
 
@@ -164,7 +164,7 @@ def ratio_interval(
         return Absent(f"a single {'sample' if clusters is None else 'cluster'} shows no spread")
     error = ratio_standard_error(numerators, denominators, clusters)
     method = "ratio-t" if clusters is None else "cluster-ratio-t"
-    if error <= _ROUNDING * float(np.max(np.abs(numerators))) / total:
+    if error <= ROUNDING * float(np.max(np.abs(numerators))) / total:
         return Absent(f"all {'samples' if clusters is None else 'clusters'} are equal, so the data show no spread")
     return _t_interval(float(np.sum(numerators)) / total, error, units - 1, level, method)
 

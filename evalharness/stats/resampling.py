@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from evalharness.stats.intervals import Absent, ClusterArray, FloatArray, Interval
+from evalharness.stats.intervals import ROUNDING, Absent, ClusterArray, FloatArray, Interval
 
 #: Bytes that the counts of one block of resamples may take: a block fits in memory, whatever the number of samples.
 _BLOCK_BYTES = 64 * 2**20
@@ -38,7 +38,7 @@ def bootstrap(
     if not np.isfinite(values).all():
         return Absent("some resamples have no value")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    if not low < high:
+    if high - low <= ROUNDING * float(np.abs(values).max()):
         return Absent("all resamples agree, so the data show no spread")
     return Interval(float(low), float(high), level, "bootstrap" if clusters is None else "cluster-bootstrap")
 

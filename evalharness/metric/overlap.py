@@ -1,0 +1,173 @@
+"""How much text a generated answer shares with its references: BLEU and chrF, by sacrebleu.
+
+The library extracts the statistics and turns their sums into scores; only the summing is ours. An answer that the filters did
+not find (None) counts as an empty one: it matches nothing, and its reference still has to be matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.reading import answer_of, references_of
+from evalharness.request import OutputKind, Sample
+
+_GENERATE: frozenset[OutputKind] = frozenset({"generate"})
+_MAX_CHAR_ORDER, _MAX_WORD_ORDER = 6, 2
+
+
+@dataclass(frozen=True, config=STRICT)
+class Bleu:
+    """BLEU of the corpus, 0 to 100: geometric mean of n-gram precisions times the brevity penalty, as sacrebleu computes it.
+
+    tokenize: `13a` for languages written with blanks, `zh` for Chinese, `intl`, `char`, or `none` for text that is already
+    tokenised, such as code. smooth_method and smooth_value: what takes the place of a precision of zero; smooth_value only
+    for `floor` (0.1 if None) and `add-k` (1 if None). max_ngram_order: the longest n-grams. effective_order: leave out orders
+    for which the answers are too short; meant for single sentences.
+    Of several references, each n-gram may match any, and the length nearest to the answer's counts.
+    Source: Papineni et al. 2002, "BLEU"; Post 2018, "A call for clarity in reporting BLEU scores" (sacrebleu).
+    """
+
+    tokenize: Literal["13a", "zh", "intl", "char", "none"] = "13a"
+    lowercase: bool = False
+    smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
+    smooth_value: Annotated[float, Field(gt=0)] | None = None
+    max_ngram_order: Annotated[int, Field(ge=1, le=4)] = 4
+    effective_order: bool = False
+
+    name: ClassVar[str] = "bleu"
+    columns: ClassVar[tuple[str, ...]] = (
+        "answer_tokens",
+        "reference_tokens",
+        *(f"matches_{n}" for n in range(1, 5)),
+        *(f"ngrams_{n}" for n in range(1, 5)),
+    )
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "corpus"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _smoothing_is_consistent(self) -> Bleu:
+        if self.smooth_value is not None and self.smooth_method in ("exp", "none"):
+            raise ValueError(
+                f"smooth_method `{self.smooth_method}` has no smooth_value; only `floor` and `add-k` have one"
+            )
+        return self
+
+    @cached_property
+    def _scorer(self) -> Any:
+        from sacrebleu.metrics.bleu import BLEU
+
+        return BLEU(
+            tokenize=self.tokenize,
+            lowercase=self.lowercase,
+            smooth_method=self.smooth_method,
+            smooth_value=self.smooth_value,
+            max_ngram_order=self.max_ngram_order,
+            effective_order=self.effective_order,
+            force=True,  # answers may end in " ."; a warning about each would say nothing
+        )
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return the lengths, and per order the n-grams that match and the n-grams of the answer; 0 for unused orders."""
+        found = _sacrebleu_statistics(self._scorer, sample)
+        order = self.max_ngram_order
+        unused = [0.0] * (4 - order)
+        return [*map(float, found[: 2 + order]), *unused, *map(float, found[2 + order :]), *unused]
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 10) sums to (...) scores."""
+        order = self.max_ngram_order
+        used = [0, 1, *range(2, 2 + order), *range(6, 6 + order)]
+        return _scores(self._scorer, totals[..., used])
+
+    def signature(self) -> str:
+        """Name all parameters and the version of sacrebleu."""
+        return signature_of(self, sacrebleu=version("sacrebleu"))
+
+
+@dataclass(frozen=True, config=STRICT)
+class Chrf:
+    """chrF of the corpus, 0 to 100: F-beta of character n-grams; with word_order 2, chrF++. Computed by sacrebleu.
+
+    char_order, word_order: the longest n-grams of characters and words. beta: how many times recall outweighs precision.
+    whitespace: count blanks as characters. eps_smoothing: smooth like chrF++.py, nltk and Moses.
+    Of several references, the one with the best score of the sentence counts.
+    Source: Popović 2015, "chrF: character n-gram F-score for automatic MT evaluation"; Popović 2017, "chrF++: words helping
+    character n-grams".
+    """
+
+    char_order: Annotated[int, Field(ge=1, le=_MAX_CHAR_ORDER)] = 6
+    word_order: Annotated[int, Field(ge=0, le=_MAX_WORD_ORDER)] = 0
+    beta: Annotated[int, Field(ge=1)] = 2
+    lowercase: bool = False
+    whitespace: bool = False
+    eps_smoothing: bool = False
+
+    name: ClassVar[str] = "chrf"
+    columns: ClassVar[tuple[str, ...]] = tuple(
+        f"{what}_{kind}_{n}"
+        for kind, longest in (("char", _MAX_CHAR_ORDER), ("word", _MAX_WORD_ORDER))
+        for n in range(1, longest + 1)
+        for what in ("answer", "reference", "matches")
+    )
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "corpus"
+    unit: ClassVar[str] = "percent"
+
+    @cached_property
+    def _scorer(self) -> Any:
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF(
+            char_order=self.char_order,
+            word_order=self.word_order,
+            beta=self.beta,
+            lowercase=self.lowercase,
+            whitespace=self.whitespace,
+            eps_smoothing=self.eps_smoothing,
+        )
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return, per order, the n-grams of the answer, of the reference, and shared by both; 0 for unused orders."""
+        found = np.zeros(len(self.columns))
+        found[self._used] = _sacrebleu_statistics(self._scorer, sample)
+        return [float(count) for count in found]
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 24) sums to (...) scores."""
+        return _scores(self._scorer, totals[..., self._used])
+
+    def signature(self) -> str:
+        """Name all parameters and the version of sacrebleu."""
+        return signature_of(self, sacrebleu=version("sacrebleu"))
+
+    @cached_property
+    def _used(self) -> list[int]:
+        """The columns of the orders in use: three an order, those of words after all those of characters."""
+        words = 3 * _MAX_CHAR_ORDER
+        return [*range(3 * self.char_order), *range(words, words + 3 * self.word_order)]
+
+
+def _sacrebleu_statistics(scorer: Any, sample: Sample) -> list[int]:
+    """Return sacrebleu's sufficient statistics of one segment, in its own order."""
+    references = [[reference] for reference in references_of(sample)]  # sacrebleu wants one list a reference set
+    statistics: list[int] = scorer._extract_corpus_statistics([answer_of(sample) or ""], references)[0]
+    return statistics
+
+
+def _scores(scorer: Any, totals: FloatArray) -> FloatArray:
+    """Map (..., k) sums in sacrebleu's order to (...) scores, each by sacrebleu's own function."""
+    flat = totals.reshape(-1, totals.shape[-1]).tolist()
+    return np.array([scorer._compute_score_from_stats(sums).score for sums in flat]).reshape(totals.shape[:-1])

@@ -1,0 +1,192 @@
+"""How much of its references' words and their order a generated answer repeats: ROUGE, by rouge-score.
+
+An answer that the filters did not find (None) counts as an empty one and scores 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass
+
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.reading import answer_of, references_of
+from evalharness.request import OutputKind, Sample
+
+_GENERATE: frozenset[OutputKind] = frozenset({"generate"})
+
+RougeTokenizer = Literal["default", "char"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rouge1:
+    """Mean F1 of the words shared with the best reference, times 100 (ROUGE-1), by rouge-score.
+
+    use_stemmer: reduce English words to their Porter stems first. tokenizer: `default` keeps only runs of ASCII letters and
+    digits, so text in other scripts scores 0 even where it is identical; `char` compares lower-cased characters other than
+    white space and suits Chinese.
+    Source: Lin 2004, "ROUGE: a package for automatic evaluation of summaries".
+    """
+
+    use_stemmer: bool = False
+    tokenizer: RougeTokenizer = "default"
+
+    name: ClassVar[str] = "rouge1"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _stems_words(self) -> Rouge1:
+        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
+        return self
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference as a fraction, 1)."""
+        return _rouge_row("rouge1", sample, self.use_stemmer, self.tokenizer)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means times 100."""
+        return 100 * totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of rouge-score."""
+        return signature_of(self, **_rouge_facts())
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rouge2:
+    """Mean F1 of the pairs of neighbouring words shared with the best reference, times 100 (ROUGE-2); see `Rouge1`."""
+
+    use_stemmer: bool = False
+    tokenizer: RougeTokenizer = "default"
+
+    name: ClassVar[str] = "rouge2"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _stems_words(self) -> Rouge2:
+        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
+        return self
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference as a fraction, 1)."""
+        return _rouge_row("rouge2", sample, self.use_stemmer, self.tokenizer)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means times 100."""
+        return 100 * totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of rouge-score."""
+        return signature_of(self, **_rouge_facts())
+
+
+@dataclass(frozen=True, config=STRICT)
+class RougeL:
+    """Mean F1 of the longest common subsequence with the best reference, times 100 (ROUGE-L); see `Rouge1`."""
+
+    use_stemmer: bool = False
+    tokenizer: RougeTokenizer = "default"
+
+    name: ClassVar[str] = "rougeL"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _stems_words(self) -> RougeL:
+        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
+        return self
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference as a fraction, 1)."""
+        return _rouge_row("rougeL", sample, self.use_stemmer, self.tokenizer)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means times 100."""
+        return 100 * totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of rouge-score."""
+        return signature_of(self, **_rouge_facts())
+
+
+@dataclass(frozen=True, config=STRICT)
+class RougeLsum:
+    r"""Mean F1 of the union of longest common subsequences of sentences, times 100 (ROUGE-Lsum); see `Rouge1`.
+
+    Sentences are what "\n" separates, in answer and reference; nothing else is split.
+    """
+
+    use_stemmer: bool = False
+    tokenizer: RougeTokenizer = "default"
+
+    name: ClassVar[str] = "rougeLsum"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _stems_words(self) -> RougeLsum:
+        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
+        return self
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference as a fraction, 1)."""
+        return _rouge_row("rougeLsum", sample, self.use_stemmer, self.tokenizer)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means times 100."""
+        return 100 * totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of rouge-score."""
+        return signature_of(self, **_rouge_facts())
+
+
+class _Characters:
+    """A tokenizer for rouge-score: every character but white space is a token."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return [character for character in text.lower() if not character.isspace()]
+
+
+@lru_cache(maxsize=16)
+def _rouge_scorer(kind: str, use_stemmer: bool, tokenizer: RougeTokenizer) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer([kind], use_stemmer=use_stemmer, tokenizer=_Characters() if tokenizer == "char" else None)
+
+
+def _rouge_row(kind: str, sample: Sample, use_stemmer: bool, tokenizer: RougeTokenizer) -> Sequence[float]:
+    scorer = _rouge_scorer(kind, use_stemmer, tokenizer)
+    best = scorer.score_multi(list(references_of(sample)), answer_of(sample) or "")[kind]
+    return (float(best.fmeasure), 1.0)
+
+
+def _rouge_facts() -> dict[str, str]:
+    return {"rouge_score": version("rouge-score")}
+
+
+def _refuse_stemmed_characters(use_stemmer: bool, tokenizer: RougeTokenizer) -> None:
+    if use_stemmer and tokenizer == "char":
+        raise ValueError("use_stemmer needs words; tokenizer `char` has none")
