@@ -1,0 +1,168 @@
+"""The samples of a committed run: one zstd Parquet file, a row group a task, so that one task is read without the others."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic_core import to_jsonable_python
+
+from evalharness.errors import EngineError, StoreError
+from evalharness.request import Prompt
+from evalharness.run.atomic import replacing
+from evalharness.run.journal import encode_response
+from evalharness.run.record import SampleRecord
+
+SAMPLES_FILE = "samples.parquet"
+
+#: The columns of `samples.parquet`, and so the keys of the dictionaries that `read_samples` yields (but for `is_chat`).
+COLUMNS = (
+    "task",
+    "document_id",
+    "input_hash",
+    "cluster",
+    "prompt",
+    "is_chat",
+    "references",
+    "reference_indices",
+    "choices",
+    "answers",
+    "n_step_slots",
+    "responses",
+    "error",
+    "scores",
+    "document",
+)
+
+_TASKS_KEY = b"evalharness.tasks"
+_READ_ROWS = 256
+
+
+def write_samples(path: Path, samples: Sequence[SampleRecord]) -> None:
+    """Write samples to a Parquet file, the row groups in order of task name, atomically.
+
+    Raises EngineError when a metric's row is not finite.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    by_task: dict[str, list[SampleRecord]] = {}
+    for record in samples:
+        by_task.setdefault(record.sample.task, []).append(record)
+    tasks = sorted(by_task)
+    schema = _schema().with_metadata({_TASKS_KEY: json.dumps(tasks)})
+    # Without page checksums a flipped bit is read back as if nothing had happened.
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for task in tasks:
+            table = pa.Table.from_pylist([_encode(record) for record in by_task[task]], schema=schema)
+            writer.write_table(table, row_group_size=len(table))
+
+
+def read_samples(
+    file: BinaryIO, where: object, task: str | None = None, columns: Collection[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield samples as dictionaries, those of `task` alone where it is given, without reading the others.
+
+    columns: the keys wanted, None for all; ``("document_id", "input_hash", "scores")`` reads no text.
+    prompt: a text, or a list of ``{"role", "text"}``. responses: a list a repeat of JSON objects, for
+    `decode_response`. scores: row by metric name. document: ``{"fields", "content_hash"}``. where: named in errors.
+    Raises StoreError when the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = None if columns is None else [*columns, *(["is_chat"] if "prompt" in columns else [])]
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        tasks = json.loads((parquet.schema_arrow.metadata or {})[_TASKS_KEY])
+        if len(tasks) != parquet.num_row_groups:
+            raise ValueError(f"{parquet.num_row_groups} row groups for {len(tasks)} tasks")
+        groups = [index for index, name in enumerate(tasks) if task is None or name == task]
+        for batch in parquet.iter_batches(_READ_ROWS, row_groups=groups, columns=wanted) if groups else ():
+            yield from map(_decode, batch.to_pylist())
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise StoreError.at(where, f"the samples cannot be read: {error}", "the file is damaged") from error
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    text = pa.string()
+    types = {
+        "cluster": text,
+        "is_chat": pa.bool_(),
+        "references": pa.list_(text),
+        "reference_indices": pa.list_(pa.int64()),
+        "choices": pa.list_(text),
+        "answers": pa.list_(text),
+        "n_step_slots": pa.int64(),
+        "scores": pa.map_(text, pa.list_(pa.float64())),
+    }
+    nullable = {"cluster", "error"}
+    return pa.schema([pa.field(name, types.get(name, text), nullable=name in nullable) for name in COLUMNS])
+
+
+def _encode(record: SampleRecord) -> dict[str, Any]:
+    sample = record.sample
+    return {
+        "task": sample.task,
+        "document_id": _text(sample.document.id),
+        "input_hash": sample.input_hash,
+        "cluster": None if sample.cluster is None else _text(sample.cluster),
+        "prompt": _encode_prompt(sample.prompt),
+        "is_chat": not isinstance(sample.prompt, str),
+        "references": [_text(reference) for reference in sample.references],
+        "reference_indices": list(sample.reference_indices),
+        "choices": [_text(choice) for choice in sample.choices],
+        "answers": [None if answer is None else _text(answer) for answer in sample.answers],
+        "n_step_slots": sample.n_step_slots,
+        "responses": _json([[encode_response(each) for each in repeat] for repeat in sample.responses]),
+        "error": None if sample.error is None else _text(sample.error),
+        "scores": [(name, _row(record, name)) for name in sorted(record.rows)],
+        "document": _json({"fields": sample.document.fields, "content_hash": sample.document.content_hash}),
+    }
+
+
+def _row(record: SampleRecord, metric: str) -> list[float]:
+    row = [float(each) for each in record.rows[metric]]
+    if not all(map(math.isfinite, row)):
+        sample = record.sample
+        raise EngineError(
+            f"the row of {metric} for document {sample.document.id} of {sample.task} is not finite: {row}"
+        )
+    return row
+
+
+def _encode_prompt(prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return _text(prompt)
+    return _json([{"role": message.role, "text": message.text} for message in prompt])
+
+
+def _text(text: str) -> str:
+    # Arrow refuses lone surrogates, which broken JSON datasets do hold; they are kept as visible escapes.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _json(value: Any) -> str:
+    """Write JSON in ASCII; a dataset's NaN is null, its dates and other objects are text."""
+    plain = to_jsonable_python(value, inf_nan_mode="null", fallback=str, bytes_mode="base64")
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _decode(row: dict[str, Any]) -> dict[str, Any]:
+    is_chat = row.pop("is_chat", False)
+    if is_chat and "prompt" in row:
+        row["prompt"] = json.loads(row["prompt"])
+    for name in ("responses", "document"):
+        if name in row:
+            row[name] = json.loads(row[name])
+    if "scores" in row:
+        row["scores"] = dict(row["scores"])
+    return row
