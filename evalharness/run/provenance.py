@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -50,34 +49,21 @@ ENVIRONMENT = (
     "TOKENIZERS_PARALLELISM",
 )
 
-MASK = "***"
-
 _GIT_SECONDS = 5.0
-_SECRET_FLAG = re.compile(
-    r"(api[-_.]?key|secret|passw(or)?d|credential|authorization|bearer|(^|[-_.])(auth|token|key))$", re.I
-)
-# The prefixes by which services mark their tokens, JSON web tokens, and the password of a URL.
-_SECRET_VALUE = re.compile(
-    r"\b(hf_|sk-|gh[oprsu]_|github_pat_|glpat-|xox[abprs]-|AKIA|AIza|ya29\.)[A-Za-z0-9_\-.]{8,}"
-    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?<=[Bb]earer )\S+"
-)
-_SECRET_QUERY = re.compile(r"([?&](?:api[-_]?key|access[-_]token|token|key|secret|sig|signature)=)[^&\s]+", re.I)
 
 
-def collect_provenance(checkpoint: str | Path | None = None) -> Provenance:
+def collect(checkpoint: str | Path | None = None) -> Provenance:
     """Describe the code and the machine of this process.
 
-    checkpoint: the directory of the evaluated model, None for a model that is not on this disk. GPUs are named only when torch
-    is already loaded: asking must not load it.
+    checkpoint: where the evaluated model lies, None or a hub id for a model that is not on this disk. GPUs are named
+    only when torch is already loaded: asking must not load it.
     """
     return Provenance(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         packages=package_versions(),
         harness_git=harness_git_state(),
-        checkpoint_git=checkpoint_git_state(Path(checkpoint)) if checkpoint is not None else None,
+        checkpoint_git=checkpoint_git_state(Path(checkpoint)) if checkpoint else None,
         hardware=_hardware(),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     )
@@ -113,8 +99,9 @@ def checkpoint_git_state(checkpoint: Path) -> GitState | None:
     Whether the tree is dirty is not asked: `git status` runs programs that the repository's own configuration names, and a
     checkpoint may come from a stranger. Its weights are fingerprinted anyway.
     """
-    directory = checkpoint if checkpoint.is_dir() else checkpoint.parent
-    commit = _git(directory, "rev-parse", "HEAD") if directory.is_dir() else None
+    if not checkpoint.exists():
+        return None
+    commit = _git(checkpoint if checkpoint.is_dir() else checkpoint.parent, "rev-parse", "HEAD")
     return None if commit is None else GitState(commit=commit)
 
 
@@ -167,31 +154,6 @@ def peak_memory_bytes() -> int:
     """Return the largest resident size that this process has had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def mask_secrets(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Replace by ``***`` every argument, or part of one, that looks like a secret.
-
-    Looked at are the values of flags such as ``--api-key X``, ``--token=X`` and ``--set backend.api_key=X``, tokens with a
-    service's prefix, and passwords and keys inside URLs.
-    """
-    masked: list[str] = []
-    hide_next = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        is_secret = bool(_SECRET_FLAG.search(name))
-        if hide_next and not argument.startswith("--"):
-            masked.append(MASK)
-        elif equals and is_secret and "://" not in name:
-            masked.append(f"{name}={MASK}")
-        else:
-            masked.append(_mask_inside(argument))
-        hide_next = is_secret and not equals and argument.startswith("-")
-    return tuple(masked)
-
-
-def _mask_inside(text: str) -> str:
-    return _SECRET_QUERY.sub(rf"\1{MASK}", _SECRET_VALUE.sub(MASK, text))
 
 
 def differences(then: Provenance, now: Provenance) -> Mapping[str, tuple[str, str]]:

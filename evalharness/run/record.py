@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json, to_jsonable_python
 
 from evalharness.errors import Problem, StoreError
 from evalharness.request import Sample
+from evalharness.run.masking import mask_arguments, mask_json
 
 SCHEMA_VERSION = 1
 
@@ -24,10 +25,10 @@ Status = Literal["complete", "partial"]
 
 
 def _plain(value: Any) -> Any:
-    """Reduce to what JSON can hold (tuples to lists, dates to text), so that a record read back equals the one written."""
+    """Reduce to what JSON can hold, so that a record read back equals the one written; mask secrets."""
     plain = to_jsonable_python(value)
     json.dumps(plain, allow_nan=False)
-    return plain
+    return mask_json(plain)
 
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
@@ -192,7 +193,7 @@ class RunRecord(_Part):
     tasks: tuple[TaskRecord, ...]
     groups: tuple[GroupRecord, ...] = ()
     settings: JsonObject = Field(default_factory=dict)
-    command: tuple[str, ...] = ()
+    command: Annotated[tuple[str, ...], AfterValidator(mask_arguments)] = ()
     provenance: Provenance
     stages: dict[str, float] = Field(default_factory=dict)
     tokens: TokenTotals = TokenTotals()

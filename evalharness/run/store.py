@@ -26,6 +26,7 @@ from evalharness.errors import StoreError, UserError, suggest
 from evalharness.run.atomic import sync_directory, write_atomically
 from evalharness.run.journal import JOURNAL_FILE, RUN_FILE, Journal
 from evalharness.run.lock import is_being_written
+from evalharness.run.masking import mask_json
 from evalharness.run.record import (
     RunRecord,
     SampleRecord,
@@ -46,9 +47,14 @@ State = Literal["committed", "unfinished", "corrupt"]
 
 
 def plan_fingerprint(plan: Mapping[str, Any]) -> str:
-    """Return the hex sha256 of a plan in canonical JSON: equal for equal work."""
-    text = json.dumps(plan, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Return the hex sha256 of a plan in canonical JSON: equal for equal work, whatever secrets it is done with."""
+    text = json.dumps(_plain(plan), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _plain(plan: Mapping[str, Any]) -> Any:
+    # Through JSON and back first, so that a plan read from disk has the fingerprint of the one written.
+    return mask_json(json.loads(json.dumps(plan, allow_nan=False)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ class ResultStore:
             "schema_version": _PLAN_VERSION,
             "fingerprint": fingerprint,
             "created": created.isoformat(),
-            "plan": plan,
+            "plan": _plain(plan),
         }
         try:
             path.mkdir(parents=True)
