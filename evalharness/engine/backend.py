@@ -1,0 +1,329 @@
+"""The in-process transformers backend: encode, plan, run, answer."""
+
+from __future__ import annotations
+
+import gc
+import math
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import transformers
+
+from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
+from evalharness.engine.decode import Continuation, generate_batch
+from evalharness.engine.encode import Encoder, GenerateJob, ScoreJob
+from evalharness.engine.fingerprint import text_fingerprint, tokenizer_fingerprint, weight_facts, weight_files
+from evalharness.engine.load import Checkpoint, LoadedModel, load_model, open_checkpoint
+from evalharness.engine.plan import (
+    Batch,
+    GenerateRow,
+    Place,
+    ScoreRow,
+    batches,
+    generate_rows,
+    is_answered,
+    score_rows,
+)
+from evalharness.engine.score import QueryScore, score_batch
+from evalharness.errors import EngineError
+from evalharness.model.spec import ModelSpec
+from evalharness.request import (
+    Failed,
+    Generate,
+    Generated,
+    Request,
+    RequestKey,
+    Response,
+    Score,
+    Scored,
+    ScoreText,
+    TextScored,
+)
+
+_DEFAULT_BATCH_TOKENS = {"cuda": 32768}
+_DEFAULT_BATCH_TOKENS_ELSEWHERE = 4096
+
+R = TypeVar("R", ScoreRow, GenerateRow)
+A = TypeVar("A")
+
+
+def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
+    """Open a checkpoint; its weights are read when the first request needs them. Raises `ModelError`."""
+    return TransformersBackend(spec, settings)
+
+
+class TransformersBackend:
+    """Answers requests with a transformers model in this process."""
+
+    def __init__(self, spec: ModelSpec, settings: EngineSettings) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._checkpoint: Checkpoint = open_checkpoint(spec)
+        self._encoder = Encoder(self._checkpoint)
+        self._loaded: LoadedModel | None = None
+        self._counters: defaultdict[str, float] = defaultdict(float)
+        self._identity: ModelIdentity | None = None
+        self._most_tokens = math.inf  # padded tokens a batch may have, lowered when memory runs out
+        masked = self._checkpoint.kind == "masked"
+        self.capabilities: frozenset[type] = frozenset({Score, ScoreText} if masked else {Generate, Score, ScoreText})
+
+    def identity(self) -> ModelIdentity:
+        """Say which model this is; reads headers of the weight files, not the weights."""
+        if self._identity is None:
+            self._identity = self._identify()
+        return self._identity
+
+    def run(self, requests: Sequence[Request], answered: Collection[RequestKey] = ()) -> Iterator[Response]:
+        """Answer every request whose key is not in `answered`; see `Backend.run`."""
+        done = frozenset(answered)
+        _refuse_duplicates(requests)
+        score_jobs: list[ScoreJob] = []
+        generate_jobs: list[GenerateJob] = []
+        for outcome in self._encoder.encode(requests):
+            if isinstance(outcome, ScoreJob):
+                score_jobs.append(outcome)
+            elif isinstance(outcome, Failed):
+                if outcome.key not in done:
+                    yield outcome
+            elif Generate in self.capabilities:
+                generate_jobs.append(outcome)
+            elif outcome.request.key not in done:
+                yield Failed(outcome.request.key, "a masked model cannot generate text")
+        yield from self._score(score_jobs, done)
+        yield from self._generate(generate_jobs, done)
+
+    def count_tokens(self, requests: Sequence[Request]) -> TokenCounts:
+        """Count tokens without reading the weights: `prompt_tokens` are what the model reads, identical work once."""
+        prompt_tokens = new_tokens = truncated = 0
+        score_jobs: list[ScoreJob] = []
+        for outcome in self._encoder.encode(requests):
+            if isinstance(outcome, Failed):
+                continue
+            truncated += outcome.truncated_tokens > 0
+            if isinstance(outcome, ScoreJob):
+                score_jobs.append(outcome)
+            else:
+                prompt_tokens += len(outcome.ids)
+                new_tokens += outcome.request.decoding.max_new_tokens
+        rows, _ = score_rows(score_jobs)
+        return TokenCounts(prompt_tokens + sum(row.width for row in rows), new_tokens, truncated)
+
+    def statistics(self) -> Mapping[str, float]:
+        """Counters so far: tokens read, generated and scored, batches, and seconds on the device and in loading."""
+        if self._checkpoint.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self._checkpoint.device)
+            return {**self._counters, "peak_device_bytes": float(peak)}
+        return dict(self._counters)
+
+    def close(self) -> None:
+        """Free the device."""
+        self._loaded = None
+        gc.collect()
+        if self._checkpoint.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    # The two kinds of work.
+
+    def _score(self, jobs: Sequence[ScoreJob], done: frozenset[RequestKey]) -> Iterator[Response]:
+        rows, places = score_rows(jobs)
+        job_of = {job.request.key: job for job in jobs}
+        waiting = {key: len({place.row for place in found}) for key, found in places.items()}
+        answers: dict[int, list[QueryScore] | str] = {}
+        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=lambda row: row.width):
+            if is_answered(batch.rows, done):
+                continue
+            for index, answer in self._run_batch(batch, score_batch):
+                answers[index] = answer
+                self._counters["prompt_tokens"] += rows[index].width
+                self._counters["scored_tokens"] += sum(len(targets) for _, targets in rows[index].queries)
+                for key in rows[index].keys:
+                    waiting[key] -= 1
+                    if not waiting[key] and key not in done:
+                        yield score_response(job_of[key], places[key], answers)
+
+    def _generate(self, jobs: Sequence[GenerateJob], done: frozenset[RequestKey]) -> Iterator[Response]:
+        if not jobs:
+            return
+        tokenizer = self._checkpoint.tokenizer
+        equal_lengths = self._model().is_stateful
+
+        def group(row: GenerateRow) -> tuple[int, ...]:
+            decoding = row.job.request.decoding
+            # A recurrent state would read padding on the left as text; equal max_new_tokens keep each row within the context.
+            return decoding.beams, decoding.max_new_tokens, len(row.job.ids) if equal_lengths else 0
+
+        plan = batches(
+            generate_rows(jobs), budget_tokens=self._batch_tokens(), width=lambda row: row.width, group=group
+        )
+        for batch in plan:
+            if is_answered(batch.rows, done):
+                continue
+            row_of = dict(zip(batch.indices, batch.rows, strict=True))
+            for index, answer in self._run_batch(batch, lambda model, part: generate_batch(model, tokenizer, part)):
+                row = row_of[index]
+                self._counters["prompt_tokens"] += len(row.job.ids)
+                self._counters["generated_tokens"] += len(answer.ids) if isinstance(answer, Continuation) else 0
+                yield from (generate_response(row.job, key, answer) for key in row.keys if key not in done)
+
+    def _run_batch(
+        self, batch: Batch[R], compute: Callable[[LoadedModel, Sequence[R]], Sequence[A]]
+    ) -> Iterator[tuple[int, A | str]]:
+        """Compute a batch, in halves where memory does not suffice; a row that does not fit alone gives its reason."""
+        loaded = self._model()
+        pending = [list(zip(batch.indices, batch.rows, strict=True))]
+        while pending:
+            part = pending.pop()
+            n_tokens = len(part) * max(row.width for _, row in part)
+            if len(part) > 1 and n_tokens > self._most_tokens:
+                pending += [part[len(part) // 2 :], part[: len(part) // 2]]
+                continue
+            began = time.perf_counter()
+            try:
+                results = compute(loaded, [row for _, row in part])
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                if not is_out_of_memory(error):
+                    raise
+                results = None
+            # Outside the handler, for the exception's traceback keeps the failed forward's tensors alive.
+            self._counters["device_seconds"] += time.perf_counter() - began
+            if results is not None:
+                self._counters["batches"] += 1
+                yield from zip((index for index, _ in part), results, strict=True)
+                continue
+            self._note_out_of_memory(len(part), n_tokens)
+            if len(part) == 1:
+                yield part[0][0], f"out of memory: a row of {n_tokens} tokens does not fit the device alone"
+            else:
+                pending += [part[len(part) // 2 :], part[: len(part) // 2]]
+
+    def _note_out_of_memory(self, n_rows: int, n_tokens: int) -> None:
+        self._counters["out_of_memory"] += 1
+        if n_rows > 1:
+            self._most_tokens = min(self._most_tokens, n_tokens / 2)
+        gc.collect()
+        if self._checkpoint.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._settings.on_event("out_of_memory", {"rows": n_rows, "padded_tokens": n_tokens, "next_rows": n_rows // 2})
+
+    # What is read once.
+
+    def _model(self) -> LoadedModel:
+        if self._loaded is None:
+            began = time.perf_counter()
+            self._loaded = load_model(self._checkpoint)
+            self._counters["load_seconds"] += time.perf_counter() - began
+        return self._loaded
+
+    def _batch_tokens(self) -> int:
+        default = _DEFAULT_BATCH_TOKENS.get(self._checkpoint.device.type, _DEFAULT_BATCH_TOKENS_ELSEWHERE)
+        return self._settings.batch_tokens or default
+
+    def _identify(self) -> ModelIdentity:
+        checkpoint, spec = self._checkpoint, self._spec
+        files = weight_files(checkpoint.folder, allow_pickle=spec.allow_pickle) if checkpoint.folder else []
+        if not files:  # a hub id whose weights are not in the cache yet
+            self._model()
+            files = weight_files(checkpoint.folder, allow_pickle=spec.allow_pickle) if checkpoint.folder else []
+        facts = weight_facts(files) if files else None
+        stated = spec.dtype if spec.dtype != "auto" else getattr(checkpoint.config, "dtype", None)
+        stated = stated or (facts.dtype if facts else None)
+        return ModelIdentity(
+            name=spec.name,
+            backend=spec.backend,
+            path=spec.path,
+            revision=getattr(checkpoint.config, "_commit_hash", None) or spec.revision,
+            architecture=checkpoint.kind,
+            model_type=checkpoint.config.model_type,
+            dtype=str(stated).removeprefix("torch.") if stated is not None else None,
+            device=device_name(checkpoint.device),
+            n_parameters=facts.n_parameters if facts else None,
+            vocabulary_size=len(checkpoint.tokenizer),
+            context_tokens=checkpoint.context_tokens,
+            weights=facts.fingerprint if facts else None,
+            tokenizer=tokenizer_fingerprint(
+                checkpoint.tokenizer, Path(spec.tokenizer) if spec.tokenizer else checkpoint.folder
+            ),
+            chat_template=None if checkpoint.template is None else text_fingerprint(checkpoint.template),
+            adapter=_adapter_fingerprint(spec),
+            extra={
+                "batch_tokens": self._batch_tokens(),
+                "quantisation": spec.quantisation,
+                "trust_remote_code": spec.trust_remote_code,
+                "allow_pickle": spec.allow_pickle,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "threads": torch.get_num_threads(),
+            },
+        )
+
+
+def score_response(
+    job: ScoreJob, places: Sequence[Place], answers: Mapping[int, Sequence[QueryScore] | str]
+) -> Response:
+    """Sum the pieces of a request; one piece without a finite answer fails the request."""
+    request, total, is_greedy = job.request, 0.0, True
+    for place in places:
+        answer = answers[place.row]
+        if isinstance(answer, str):
+            return Failed(request.key, answer)
+        total += answer[place.query].logprob
+        is_greedy = is_greedy and answer[place.query].is_greedy
+    if not math.isfinite(total):
+        return Failed(request.key, f"non-finite log-probability ({total}): the model's logits are NaN or infinite")
+    if isinstance(request, Score):
+        n_bytes = len(request.continuation.encode())
+        return Scored(request.key, total, job.n_tokens, n_bytes, is_greedy, job.n_prompt_tokens, job.truncated_tokens)
+    n_words = len(re.split(r"\s+", request.text))
+    return TextScored(request.key, total, job.n_tokens, len(request.text.encode()), n_words)
+
+
+def generate_response(job: GenerateJob, key: RequestKey, answer: Continuation | str | None) -> Response:
+    """Turn what a row produced into the response of one of its askers."""
+    if answer is None:
+        return Failed(key, "non-finite logits: the model's logits are NaN or infinite")
+    if isinstance(answer, str):
+        return Failed(key, answer)
+    return Generated(
+        key=key,
+        text=answer.text,
+        n_tokens=len(answer.ids),
+        stopped_by=answer.stopped_by,
+        n_prompt_tokens=len(job.ids),
+        truncated_tokens=job.truncated_tokens,
+        token_ids=answer.ids,
+    )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error means that the device's memory did not suffice; the CPU's allocator raises a plain one."""
+    message = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in message or "can't allocate memory" in message
+
+
+def device_name(device: torch.device) -> str:
+    """Name a device, with the accelerator's model where there is one."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _adapter_fingerprint(spec: ModelSpec) -> str | None:
+    """Fingerprint a local adapter's weights; a hub adapter is named by its id."""
+    if spec.adapter is None:
+        return None
+    folder = Path(spec.adapter).expanduser()
+    if not folder.is_dir():
+        return spec.adapter
+    return weight_facts(weight_files(folder, allow_pickle=spec.allow_pickle)).fingerprint
+
+
+def _refuse_duplicates(requests: Sequence[Request]) -> None:
+    keys = Counter(request.key for request in requests)
+    twice = [key for key, count in keys.items() if count > 1]
+    if twice:
+        raise EngineError(
+            f"{len(twice)} request keys occur twice, such as {twice[0]}: their answers could not be told apart"
+        )

@@ -1,0 +1,138 @@
+"""Which work is done together: rows made once each, and batches as a pure function of the whole request list.
+
+Padding changes the last bits of floating-point sums, so that batch membership is part of the numbers. The plan depends on the
+set of requests and the budget alone: neither their order nor what has been answered already changes it. A resumed run
+therefore computes the same batches as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from evalharness.engine.encode import GenerateJob, Ids, Piece, ScoreJob
+from evalharness.request import RequestKey
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class ScoreRow:
+    """One line of a scoring batch, shared by every request whose model input is the same.
+
+    source: what an encoder reads, empty without one. inputs: what the decoder or masked model reads.
+    queries: distinct (at, targets): targets[j] is predicted at position at + j of `inputs`. keys: who asks.
+    """
+
+    source: Ids
+    inputs: Ids
+    queries: list[tuple[int, Ids]] = field(default_factory=list)
+    keys: list[RequestKey] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Tokens that the model reads for this row."""
+        return len(self.source) + len(self.inputs)
+
+
+@dataclass(slots=True)
+class GenerateRow:
+    """One line of a generation batch; greedy requests with the same prompt and decoding share it. jobs: who asks."""
+
+    job: GenerateJob
+    keys: list[RequestKey] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Tokens that the model reads and writes at most, over all beams."""
+        decoding = self.job.request.decoding
+        return (len(self.job.ids) + decoding.max_new_tokens) * decoding.beams
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one piece of a request's score is found: row and query index."""
+
+    row: int
+    query: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[R]):
+    """Rows that go through the model together, by their index in the list of all rows."""
+
+    indices: tuple[int, ...]
+    rows: tuple[R, ...]
+
+
+def score_rows(jobs: Sequence[ScoreJob]) -> tuple[list[ScoreRow], dict[RequestKey, list[Place]]]:
+    """Merge the pieces of all jobs into distinct rows; returns the rows and where each request finds its pieces."""
+    rows: list[ScoreRow] = []
+    row_of: dict[tuple[bytes, bytes], int] = {}
+    query_of: dict[tuple[int, int, bytes], int] = {}
+    places: dict[RequestKey, list[Place]] = {}
+    for job in sorted(jobs, key=lambda job: job.request.key):
+        found = places[job.request.key] = []
+        for piece in job.pieces:
+            found.append(_place(piece, job.request.key, rows, row_of, query_of))
+    return rows, places
+
+
+def _place(
+    piece: Piece,
+    key: RequestKey,
+    rows: list[ScoreRow],
+    row_of: dict[tuple[bytes, bytes], int],
+    query_of: dict[tuple[int, int, bytes], int],
+) -> Place:
+    identity = (piece.source.tobytes(), piece.inputs.tobytes())
+    index = row_of.setdefault(identity, len(rows))
+    if index == len(rows):
+        rows.append(ScoreRow(piece.source, piece.inputs))
+    row = rows[index]
+    if not row.keys or row.keys[-1] != key:
+        row.keys.append(key)
+    query = query_of.setdefault((index, piece.at, piece.targets.tobytes()), len(row.queries))
+    if query == len(row.queries):
+        row.queries.append((piece.at, piece.targets))
+    return Place(index, query)
+
+
+def generate_rows(jobs: Sequence[GenerateJob]) -> list[GenerateRow]:
+    """Merge greedy jobs that ask the same; sampled ones differ by their seeds and stay apart."""
+    rows: dict[Hashable, GenerateRow] = {}
+    for job in sorted(jobs, key=lambda job: job.request.key):
+        decoding = job.request.decoding
+        identity = (job.ids.tobytes(), decoding) if decoding.temperature == 0 else job.request.key
+        rows.setdefault(identity, GenerateRow(job)).keys.append(job.request.key)
+    return list(rows.values())
+
+
+def batches(
+    rows: Sequence[R],
+    *,
+    budget_tokens: int,
+    width: Callable[[R], int],
+    group: Callable[[R], tuple[int, ...]] = lambda row: (),
+) -> Iterator[Batch[R]]:
+    """Cut rows into batches of at most `budget_tokens` padded tokens, longest first.
+
+    Rows with different `group` never share a batch. A row wider than the budget makes a batch of its own.
+    """
+    order = sorted(range(len(rows)), key=lambda index: (group(rows[index]), -width(rows[index])))
+    start = 0
+    while start < len(order):
+        first = rows[order[start]]
+        room = max(1, budget_tokens // max(1, width(first)))
+        end = start + 1
+        while end < min(len(order), start + room) and group(rows[order[end]]) == group(first):
+            end += 1
+        chosen = tuple(order[start:end])
+        yield Batch(chosen, tuple(rows[index] for index in chosen))
+        start = end
+
+
+def is_answered(rows: Iterable[ScoreRow | GenerateRow], answered: Collection[RequestKey]) -> bool:
+    """Say whether nobody waits for any of these rows."""
+    return all(key in answered for row in rows for key in row.keys)
