@@ -75,9 +75,10 @@ def test_vicuna_is_asked_in_the_format_it_was_trained_on() -> None:
     (spec,) = [spec for spec in FIELD if spec.card.family == "vicuna"]
     template = jinja2.Template(Path(spec.chat_template).read_text(encoding="utf-8"))
     turns = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")]
+    tokens = {"bos_token": "<s>", "eos_token": "</s>"}
     text = template.render(
         messages=[{"role": role, "content": content} for role, content in turns],
         add_generation_prompt=True,
-        **{"bos_token": "<s>", "eos_token": "</s>"},
+        **tokens,
     )
     assert text == "<s>Be brief. USER: Hi ASSISTANT: Hello</s>USER: Bye ASSISTANT:"
