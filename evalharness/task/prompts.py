@@ -153,6 +153,12 @@ class Prompter:
             found += [Score(key(n + i), "", delimiter + choice) for i, choice in enumerate(asked.choices)]
         return found
 
+    def solution(self, document: Document) -> str:
+        """Return the solved answer of a document, as a shot would show it."""
+        if self._shot_answer:
+            return self._shot_answer.render(document.fields, document.id)
+        return self._expected(document)[1][0]
+
     def _first_prompt(self, document: Document) -> str:
         template = self._steps[0]
         if template is None:
@@ -260,8 +266,7 @@ class Prompter:
             shot = self._pool[i]
             context = {**shot.fields, "steps": {}}
             text = self._shot_prompt.render(context, shot.id) if self._shot_prompt else ""
-            answer = self._shot_answer.render(shot.fields, shot.id) if self._shot_answer else self._expected(shot)[1][0]
-            self._solved[i] = Shot(text, answer)
+            self._solved[i] = Shot(text, self.solution(shot))
         return self._solved[i]
 
     def _fault(self, field: str, document: Document, what: str, fix: str) -> DataError:

@@ -1,0 +1,145 @@
+"""From loaded tasks to all that can be known before a model is asked: documents, prompts, metrics, filters.
+
+Everything that can be wrong with a task is found here, for all tasks at once, before weights are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalharness.errors import MetricError, Problem, TaskError, UserError, suggest
+from evalharness.metric.base import Metric
+from evalharness.metric.registry import METRICS, build_metric
+from evalharness.request import Document, Generate, Request, Score, ScoreText
+from evalharness.task.documents import data_hash, read_split
+from evalharness.task.filters import Filter, build_filter
+from evalharness.task.loading import LoadedTask
+from evalharness.task.prompts import Asked, Prompter, make_documents
+from evalharness.task.spec import MetricSpec
+
+REQUEST_TYPES = {"generate": Generate, "choose": Score, "score": Score, "perplexity": ScoreText}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a person may set about a run.
+
+    limit: documents a task, None for all. shots: overrides the tasks' own count. level: of the intervals.
+    data_root: folder with local copies of hub data. resume: go on with an unfinished run of the same work.
+    """
+
+    limit: int | None = None
+    shots: int | None = None
+    seed: int = 0
+    batch_tokens: int | None = None
+    level: float = 0.95
+    data_root: Path | None = None
+    resume: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTask:
+    """A task with its documents, ready to be asked. filters: one chain a step. asked: one a document."""
+
+    task: LoadedTask
+    asked: tuple[Asked, ...]
+    prompter: Prompter
+    metrics: tuple[tuple[MetricSpec, Metric], ...]
+    filters: tuple[tuple[Filter, ...], ...]
+    data_hash: str
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.spec.name
+
+    @property
+    def request_types(self) -> frozenset[type]:
+        """The kinds of request that this task needs answered."""
+        return frozenset(REQUEST_TYPES[step.output.kind] for step in self.task.spec.all_steps)
+
+    def first_requests(self) -> Iterator[Request]:
+        """Yield what the first step asks, document by document."""
+        for asked in self.asked:
+            for repeat in range(self.task.spec.repeats):
+                yield from self.prompter.requests(asked, 0, repeat)
+
+
+def prepare_all(tasks: Sequence[LoadedTask], settings: RunSettings, *, chat: bool) -> list[PreparedTask]:
+    """Prepare several tasks; raises TaskError with the problems of all of them together."""
+    prepared: list[PreparedTask] = []
+    problems: list[Problem] = []
+    for task in tasks:
+        try:
+            prepared.append(prepare(task, settings, chat=chat))
+        except UserError as fault:
+            problems.extend(fault.problems)
+    if problems:
+        raise TaskError(problems)
+    return prepared
+
+
+def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedTask:
+    """Read a task's documents and derive every prompt.
+
+    chat: whether prompts are sent as the turns of a chat.
+    Raises a UserError: unknown metric or filter, documents not there, a template that fails, too few shots.
+    """
+    metrics = build_metrics(task)
+    filters = build_filters(task)
+    rows = read_split(task.spec.data, task.spec.data.split, where=task.where("data"), mirror=settings.data_root)
+    documents = make_documents(task, rows)[: settings.limit]
+    n_shots, pool = _shots(task, settings)
+    unconditional = any(spec.name == "accuracy_mutual_information" for spec, _ in metrics)
+    prompter = Prompter(task, pool, n_shots=n_shots, seed=settings.seed, chat=chat, unconditional=unconditional)
+    asked = tuple(prompter.ask(document) for document in documents)
+    return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents))
+
+
+def build_metrics(task: LoadedTask) -> tuple[tuple[MetricSpec, Metric], ...]:
+    """Build a task's metrics; raises MetricError with all problems: unknown ones, and such as cannot score its output."""
+    found: list[tuple[MetricSpec, Metric]] = []
+    problems: list[Problem] = []
+    kind = task.spec.kind
+    for i, spec in enumerate(task.spec.all_metrics):
+        where = task.where("metrics", i)
+        try:
+            metric = build_metric(spec.name, spec.parameters, where=where)
+        except MetricError as fault:
+            problems.extend(fault.problems)
+            continue
+        if kind not in metric.outputs:
+            fitting = [name for name in METRICS if kind in METRICS[name].outputs]
+            what = f"metric `{spec.name}` cannot score output {kind}, only {', '.join(sorted(metric.outputs))}"
+            problems.append(Problem(where, what, suggest(spec.name, fitting, noun="fitting metrics")))
+        found.append((spec, metric))
+    if problems:
+        raise MetricError(problems)
+    return tuple(found)
+
+
+def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
+    """Build a task's filters, one chain a step; raises TaskError."""
+    chains = []
+    for i, step in enumerate(task.spec.all_steps):
+        at: tuple[str | int, ...] = ("steps", i, "filters") if task.spec.steps else ("filters",)
+        chains.append(tuple(build_filter(spec, where=task.where(*at, j)) for j, spec in enumerate(step.filters)))
+    return tuple(chains)
+
+
+def _shots(task: LoadedTask, settings: RunSettings) -> tuple[int, list[Document]]:
+    """Return how many shots to show, and the pool that they come from."""
+    spec = task.spec
+    n_shots = spec.shots.count if settings.shots is None else settings.shots
+    if spec.kind == "perplexity" or n_shots == 0:
+        return 0, []
+    if spec.shots.documents is not None:
+        rows = list(spec.shots.documents)
+    elif spec.data.shots is not None:
+        rows = read_split(spec.data, spec.data.shots, where=task.where("data", "shots"), mirror=settings.data_root)
+    else:
+        fix = "name the split to take them from in `data: {shots: ...}`, or leave --shots out"
+        raise TaskError.at(task.where("shots"), f"task `{spec.name}` has no pool of shots, {n_shots} are wanted", fix)
+    return n_shots, make_documents(task, rows)

@@ -1,0 +1,218 @@
+"""From responses to samples, rows and results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evalharness.metric.base import Metric
+from evalharness.metric.summary import summarise
+from evalharness.request import Failed, Generated, Prompt, RequestKey, Response, Sample, derived_seed
+from evalharness.run.preparation import PreparedTask
+from evalharness.run.record import GroupRecord, MetricResult, SampleRecord, TaskRecord
+from evalharness.stats.intervals import Absent, Interval, macro_mean
+from evalharness.task.filters import Answers
+from evalharness.task.prompts import Asked, StepAnswer
+from evalharness.task.spec import GroupSpec
+
+Responses = Mapping[RequestKey, Response]
+
+
+def step_history(
+    prepared: PreparedTask, asked: Asked, repeat: int, n_steps: int, responses: Responses
+) -> list[StepAnswer] | Failed:
+    """Return what the first `n_steps` steps asked and got, or the failure of one of them."""
+    history: list[StepAnswer] = []
+    for step in range(n_steps):
+        (request,) = prepared.prompter.requests(asked, step, repeat, history)
+        response = responses[request.key]
+        if not isinstance(response, Generated):
+            return (
+                response if isinstance(response, Failed) else Failed(request.key, "an earlier step generated no text")
+            )
+        answers: Answers = (response.text,)
+        for item in prepared.filters[step]:
+            answers = item.apply(answers, asked.choices)
+        prompt: Prompt = getattr(request, "prompt", "")
+        history.append(StepAnswer(prepared.task.spec.all_steps[step].name, prompt, response.text, answers[0]))
+    return history
+
+
+def make_samples(prepared: PreparedTask, responses: Responses) -> list[SampleRecord]:
+    """Score every document of a task; a document that cannot be scored says why in its sample."""
+    return [_scored(prepared, _sample(prepared, asked, responses)) for asked in prepared.asked]
+
+
+def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sample:
+    spec = prepared.task.spec
+    n_before = len(spec.all_steps) - 1
+    prompt: Prompt = asked.prompt
+    by_repeat: list[tuple[Response, ...]] = []
+    for repeat in range(spec.repeats):
+        before = [responses[RequestKey(spec.name, asked.document.id, step, repeat)] for step in range(n_before)]
+        history = step_history(prepared, asked, repeat, n_before, responses)
+        if isinstance(history, Failed):
+            by_repeat.append((*before, history))
+            continue
+        requests = prepared.prompter.requests(asked, n_before, repeat, history)
+        prompt = getattr(requests[0], "prompt", asked.prompt)
+        by_repeat.append((*before, *(responses[request.key] for request in requests)))
+    sample = Sample(
+        task=spec.name,
+        document=asked.document,
+        prompt=prompt,
+        references=asked.references,
+        responses=tuple(by_repeat),
+        input_hash=asked.input_hash,
+        choices=asked.choices,
+        reference_indices=asked.reference_indices,
+        n_step_slots=n_before,
+        cluster=asked.cluster,
+    )
+    failed = [response for group in by_repeat for response in group if isinstance(response, Failed)]
+    if failed:
+        more = f" (and {len(failed) - 1} more of this document)" if len(failed) > 1 else ""
+        return dataclasses.replace(sample, error=failed[0].error + more)
+    return sample
+
+
+def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
+    if sample.error:
+        return SampleRecord(sample, {})
+    try:
+        texts = [group[-1] for group in sample.responses]
+        answers: Answers = tuple(response.text for response in texts if isinstance(response, Generated))
+        for item in prepared.filters[-1]:
+            answers = item.apply(answers, sample.choices)
+        sample = dataclasses.replace(sample, answers=answers)
+        rows = {spec.label: _row(metric, sample) for spec, metric in prepared.metrics}
+    except Exception as fault:  # noqa: BLE001  # one odd document must not lose the others; it is counted as failed
+        error = f"scoring failed: {type(fault).__name__}: {fault}"
+        return SampleRecord(dataclasses.replace(sample, error=error), {})
+    return SampleRecord(sample, rows)
+
+
+def _row(metric: Metric, sample: Sample) -> list[float]:
+    """Return the mean of the rows of all repeats: documents weigh the same, however often each was asked."""
+    rows = np.array([metric.row(view) for view in _views(sample)], dtype=np.float64)  # (repeats, k)
+    if not np.isfinite(rows).all():
+        raise ValueError(f"metric {metric.name} gave a number that is not finite")
+    return [float(x) for x in rows.mean(axis=0)]
+
+
+def _views(sample: Sample) -> list[Sample]:
+    """Return one sample a repeat; after a vote over all repeats only one answer is left, and one view."""
+    if len(sample.responses) == 1:
+        return [sample]
+    if not sample.answers:
+        return [dataclasses.replace(sample, responses=(group,)) for group in sample.responses]
+    return [
+        dataclasses.replace(sample, answers=(answer,), responses=(group,))
+        for answer, group in zip(sample.answers, sample.responses, strict=False)
+    ]
+
+
+def task_record(prepared: PreparedTask, samples: Sequence[SampleRecord], *, level: float, seed: int) -> TaskRecord:
+    """Summarise a task's samples: every metric with its interval, and the counts of what failed or was cut."""
+    spec = prepared.task.spec
+    scored = [record for record in samples if record.sample.error is None]
+    return TaskRecord(
+        name=spec.name,
+        fingerprint=spec.fingerprint(),
+        data_hash=prepared.data_hash,
+        n_documents=len(samples),
+        n_scored=len(scored),
+        n_failed=len(samples) - len(scored),
+        n_truncated=sum(_is_truncated(record.sample) for record in samples),
+        metrics=tuple(
+            _result(prepared, scored, position, level=level, seed=seed) for position in range(len(prepared.metrics))
+        ),
+        output=spec.kind,
+        version=str(spec.version),
+        shots=prepared.prompter.n_shots,
+        description=spec.description,
+        tags=spec.tags,
+    )
+
+
+def _result(
+    prepared: PreparedTask, scored: Sequence[SampleRecord], position: int, *, level: float, seed: int
+) -> MetricResult:
+    spec, metric = prepared.metrics[position]
+    rows = np.array([record.rows[spec.label] for record in scored], dtype=np.float64)
+    rows = rows.reshape(len(scored), len(metric.columns))
+    clusters = [record.sample.cluster for record in scored] if prepared.task.spec.cluster is not None else None
+    seed = derived_seed(seed, "bootstrap", prepared.name, spec.label)
+    summary = summarise(metric, rows, clusters, level=level, seed=seed)
+    return MetricResult(
+        name=spec.label,
+        value=summary.value,
+        low=summary.low,
+        high=summary.high,
+        level=summary.level if summary.low is not None else None,
+        method=summary.method,
+        n=summary.n,
+        n_clusters=summary.n_clusters,
+        standard_error=summary.standard_error,
+        signature=metric.signature(),
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        headline=spec.headline,
+        absence=summary.absence,
+        random_baseline=prepared.task.spec.random_baseline if spec.headline else None,
+    )
+
+
+def _is_truncated(sample: Sample) -> bool:
+    return any(getattr(response, "truncated_tokens", 0) for group in sample.responses for response in group)
+
+
+def group_record(
+    spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float
+) -> GroupRecord | None:
+    """Average the headline values of a group's tasks, if the group says how; None if it does not aggregate."""
+    chosen = [task for task in tasks if task.name in members and task.headline]
+    if spec.aggregate is None or not chosen:
+        return None
+    weighting = {"macro": "tasks", "micro": "documents"}[spec.aggregate]
+    headlines = [task.headline for task in chosen if task.headline]
+    weights = [task.n_scored for task in chosen] if spec.aggregate == "micro" else None
+    value, bounds = _mean(headlines, weights, level)
+    known = bounds if isinstance(bounds, Interval) else None
+    result = MetricResult(
+        name="mean",
+        value=value,
+        low=known.low if known else None,
+        high=known.high if known else None,
+        level=known.level if known else None,
+        method=known.method if known else None,
+        n=sum(metric.n for metric in headlines),
+        signature=f"mean of headlines|weights:{weighting}",
+        unit=headlines[0].unit,
+        higher_is_better=headlines[0].higher_is_better,
+        headline=True,
+        absence=bounds.reason if isinstance(bounds, Absent) else None,
+    )
+    return GroupRecord(
+        name=spec.name, tasks=tuple(members), weighting=weighting, metrics=(result,), description=spec.description
+    )
+
+
+def _mean(
+    headlines: Sequence[MetricResult], weights: Sequence[float] | None, level: float
+) -> tuple[float | None, Interval | Absent]:
+    if len({(metric.unit, metric.higher_is_better) for metric in headlines}) > 1:
+        return None, Absent("the tasks' headline metrics have different units")
+    values = [metric.value for metric in headlines if metric.value is not None]
+    if len(values) < len(headlines):
+        return None, Absent("a task has no value")
+    intervals = [
+        Interval(metric.low, metric.high, metric.level or level, metric.method or "")
+        if metric.low is not None and metric.high is not None
+        else Absent(metric.absence or "no interval")
+        for metric in headlines
+    ]
+    mean = macro_mean(values, intervals, weights=weights)
+    return mean.value, mean.interval

@@ -1,0 +1,135 @@
+"""What ``tasks validate`` checks beyond the schema: a task must do what its file says, and its references must be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalharness.errors import DataError, Problem, UserError
+from evalharness.metric.base import Metric
+from evalharness.request import (
+    Document,
+    Generate,
+    Generated,
+    Request,
+    RequestKey,
+    Response,
+    Score,
+    Scored,
+    ScoreText,
+    TextScored,
+)
+from evalharness.run.preparation import PreparedTask, RunSettings, build_filters, build_metrics, prepare
+from evalharness.run.scoring import make_samples
+from evalharness.task.documents import content_hash
+from evalharness.task.loading import LoadedTask
+from evalharness.task.prompts import Asked, Prompter, StepAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was checked, and what was found wrong."""
+
+    checks: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def validate_task(task: LoadedTask, *, data_root: Path | None = None, read_data: bool = True) -> Report:
+    """Check a task: metrics, filters, templates, examples, and, where the data can be read, every document.
+
+    The last check answers every document with its own reference and demands the best possible value of exact_match and
+    accuracy: a reference that its own filters and metrics reject is a mistake in the task. Nothing is raised for a faulty task;
+    the report holds all problems.
+    """
+    checks = ["schema"]
+    problems: list[Problem] = []
+    for name, check in (("metrics", build_metrics), ("filters", build_filters)):
+        try:
+            check(task)
+            checks.append(name)
+        except UserError as fault:
+            problems.extend(fault.problems)
+    try:
+        checks.append(f"{_check_examples(task, problems)} examples")
+    except UserError as fault:
+        problems.extend(fault.problems)
+    if read_data and not problems:
+        try:
+            prepared = prepare(task, RunSettings(data_root=data_root), chat=False)
+            checks.append(f"{len(prepared.asked)} documents")
+            checks.extend(_check_references(prepared, problems))
+        except UserError as fault:
+            problems.extend(problem for problem in fault.problems if problem not in problems)
+    return Report(tuple(checks), tuple(problems))
+
+
+def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
+    prompter = Prompter(task, (), n_shots=0, seed=0, chat=False)
+    for i, example in enumerate(task.spec.examples):
+        document = Document(f"example {i + 1}", example.document, content_hash(example.document))
+        try:
+            asked = prompter.ask(document)
+        except DataError as fault:
+            where = task.where("examples", i)
+            problems.extend(Problem(where, problem.what, problem.fix) for problem in fault.problems)
+            continue
+        expected: dict[str, tuple[Any, Any]] = {}
+        if example.prompt is not None:
+            expected["prompt"] = (example.prompt, asked.prompt)
+        if example.reference is not None:
+            wanted = [example.reference] if isinstance(example.reference, str) else example.reference
+            expected["reference"] = (wanted, list(asked.references))
+        if example.choices is not None:
+            expected["choices"] = (example.choices, list(asked.choices))
+        for field, (wanted, got) in expected.items():
+            if wanted != got:
+                what = f"example {i + 1}: {field} should be {wanted!r}, the templates give {got!r}"
+                problems.append(Problem(task.where("examples", i, field), what, f"correct the example or `{field}:`"))
+    return len(task.spec.examples)
+
+
+def _check_references(prepared: PreparedTask, problems: list[Problem]) -> Iterable[str]:
+    """Answer with the references and look whether the headline metric is at its best."""
+    spec = prepared.task.spec
+    best: list[tuple[str, Metric]] = [
+        (metric_spec.label, metric)
+        for metric_spec, metric in prepared.metrics
+        if metric_spec.name in ("exact_match", "accuracy") or metric_spec.name.startswith("accuracy_per_")
+    ]
+    if not best or len(spec.all_steps) > 1:
+        return []
+    responses: dict[RequestKey, Response] = {}
+    for asked in prepared.asked:
+        for repeat in range(spec.repeats):
+            history: list[StepAnswer] = []
+            for request in prepared.prompter.requests(asked, 0, repeat, history):
+                responses[request.key] = _ideal(request, asked, prepared)
+    import numpy as np
+
+    for record in make_samples(prepared, responses):
+        for label, metric in best:
+            value = float(metric.value(np.asarray(record.rows[label]))) if label in record.rows else 0.0
+            if value < metric.bounds[1]:
+                sample = record.sample
+                answer = sample.answers[0] if sample.answers else None
+                what = f"document `{sample.document.id}`: reference {sample.references[0]!r} itself scores {value:g} on {label}"
+                fix = f"the filters make {answer!r} of it; correct `filters:` or `reference:`"
+                problems.append(Problem(prepared.task.where("reference"), what, fix))
+                return ["references"]
+    return ["references score best"]
+
+
+def _ideal(request: Request, asked: Asked, prepared: PreparedTask) -> Response:
+    """Return the response of a model that knows the reference."""
+    match request:
+        case Generate(key=key):
+            shot = prepared.prompter.solution(asked.document)
+            return Generated(key, prepared.task.spec.delimiter + shot, 1, "eos")
+        case Score(key=key, continuation=continuation):
+            right = key.slot in asked.reference_indices or not asked.choices
+            n_bytes = max(1, len(continuation.encode()))
+            return Scored(key, 0.0 if right else -1e9, 1, n_bytes, right)
+        case ScoreText(key=key, text=text):
+            return TextScored(key, -1.0, 1, max(1, len(text.encode())), 1)
