@@ -1,0 +1,133 @@
+"""Flags that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalharness.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from evalharness.task.loading import LoadedTask, TaskLibrary
+
+DATA_VARIABLE = "EVALHARNESS_DATA"
+RESULTS_VARIABLE = "EVALHARNESS_RESULTS"
+
+
+def add_task_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where tasks and their data lie."""
+    parser.add_argument(
+        "--tasks-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also look for tasks here (repeatable; later ones win)",
+    )
+    parser.add_argument(
+        "--data-root",
+        default=os.environ.get(DATA_VARIABLE) or None,
+        metavar="DIR",
+        help=f"local mirror of hub data: DIR/<org>/<name>/<subset or default>/<split>.jsonl (default: ${DATA_VARIABLE})",
+    )
+
+
+def library(args: argparse.Namespace) -> TaskLibrary:
+    """Return the tasks on the search path that the flags give."""
+    from evalharness.task.loading import TaskLibrary, task_search_path
+
+    return TaskLibrary(task_search_path([Path(part).expanduser() for part in args.tasks_dir]))
+
+
+def data_root(args: argparse.Namespace) -> Path | None:
+    """Return the local mirror of hub data, if one was named.
+
+    Raises UserError if it is not a folder.
+    """
+    if args.data_root is None:
+        return None
+    path = Path(args.data_root).expanduser()
+    if not path.is_dir():
+        raise UserError.at("--data-root", f"there is no folder {path}", f"correct the flag, or ${DATA_VARIABLE}")
+    return path
+
+
+def comma_list(texts: Sequence[str]) -> list[str]:
+    """Split every text at commas, dropping empty parts."""
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def not_negative(text: str) -> int:
+    """Read a whole number of at least 0, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {number}")
+    return number
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Read ``a.b=c`` pairs; a value that is JSON (a number, true, null, a list) is taken as such, anything else as text.
+
+    Raises UserError for text without ``=``.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError.at(
+                "--set",
+                f"{text!r} is not of the form a.b=c",
+                "write, for example, --set output.generate.temperature=0.7",
+            )
+        try:
+            found[key.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key.strip()] = value
+    return found
+
+
+def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) -> list[LoadedTask]:
+    """Return tasks with parts replaced, such as ``{"output.generate.temperature": 0.7}``; all are checked again.
+
+    Raises UserError for an unknown field, naming the nearest one.
+    """
+    from evalharness.errors import TaskError
+    from evalharness.task.loading import LoadedTask
+    from evalharness.task.spec import TaskSpec
+    from evalharness.yaml_source import YamlSource, validated
+
+    if not settings:
+        return list(tasks)
+    changed = []
+    for task in tasks:
+        data = json.loads(json.dumps(task.source.data))
+        for key, value in settings.items():
+            _assign(data, key.split("."), value)
+        source = YamlSource(task.source.path, data, task.source.marks)
+        changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
+    return changed
+
+
+def _assign(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for part in path[:-1]:
+        inner = data.get(part)
+        if inner is None:
+            inner = data[part] = {}
+        if isinstance(inner, str):  # a bare word, such as `output: choose`
+            inner = data[part] = {inner: {}}
+        if not isinstance(inner, dict):
+            fix = suggest(path[-1], data, noun="fields")
+            raise UserError.at("--set", f"`{part}` in {'.'.join(path)} holds no named fields", fix)
+        data = inner
+    data[path[-1]] = value

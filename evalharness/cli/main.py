@@ -1,0 +1,73 @@
+"""The command ``evalharness``: one parser, one place that turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from evalharness import __version__
+from evalharness.cli import models, run, runs, tasks
+from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EvalHarnessError, UserError
+
+EPILOG = """\
+Examples:
+  evalharness run -m ./my-checkpoint -t demo                 evaluate a checkpoint on a suite
+  evalharness run -m gpt2 -t tasks/my_task.yaml --limit 100  a hub model on your own task
+  evalharness tasks list                                     what can be asked
+  evalharness runs list                                      what was stored
+
+Exit codes: 0 success, 1 internal error, 2 a mistake in files or flags, 3 regression, 4 inconclusive, 5 not comparable,
+130 interrupted (start the same command again to go on).
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every subcommand."""
+    parser = argparse.ArgumentParser(
+        prog="evalharness",
+        description="Evaluate language-model checkpoints: numbers with intervals, stored for comparison.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (run, tasks, models, runs):
+        module.register(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a user's mistake is shown without a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = build_parser().parse_args(given)
+    args.command_line = given
+    try:
+        code: int = args.handler(args)
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted; start the same command again to go on where it stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except UserError as error:
+        if args.debug:
+            raise
+        n = len(error.problems)
+        print("error:" if n == 1 else f"{n} errors:", file=sys.stderr)
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except EvalHarnessError as error:
+        if args.debug:
+            raise
+        print(f"internal error: {error}\n  this is a defect; run again with --debug and report it", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # the top of the program: no traceback for people, exit code 1
+        if args.debug:
+            raise
+        what = f"internal error: {type(error).__name__}: {error}"
+        print(f"{what}\n  run `evalharness --debug ...` for the traceback, and report it", file=sys.stderr)
+        return EXIT_INTERNAL

@@ -1,0 +1,236 @@
+"""``evalharness run``: evaluate one or more models on tasks, and store what was found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from evalharness.cli import flags
+from evalharness.errors import EXIT_OK, UserError
+
+if TYPE_CHECKING:
+    from evalharness.model.spec import ModelSpec
+    from evalharness.run.preparation import PreparedTask, RunSettings
+    from evalharness.run.record import RunRecord
+    from evalharness.task.loading import Selection
+
+EPILOG = """\
+Examples:
+  evalharness run -m zoo-llama-base -t demo
+      evaluate a registered model on a suite
+  evalharness run -m ./checkpoint -t my_task.yaml --shots 5 --limit 200
+      a local checkpoint on your own task file, with five shots, on the first 200 documents
+  evalharness run -m zoo-llama-tiny -m zoo-llama-base -t 'demo_*' --dtype float32
+      several models, one after another; ends with a table that sets them side by side
+  evalharness run -m gpt2 -t demo_arithmetic --set output.generate.temperature=0.7 --set model.card.family=mine
+      change any field of the tasks, or (model.) of the model's registration
+  evalharness run -m ./checkpoint -t demo --dry-run
+      count documents, requests and tokens, show first prompts and estimate the time; ask nothing
+
+An interrupted run goes on where it stopped when the same command is given again.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "run",
+        help="evaluate models on tasks",
+        description="Evaluate one or more models on tasks, print the results with intervals, and store them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "-m",
+        "--model",
+        action="append",
+        required=True,
+        metavar="MODEL",
+        help="a path, hub id or registered name (repeatable)",
+    )
+    add(
+        "-t",
+        "--tasks",
+        action="append",
+        required=True,
+        metavar="TASKS",
+        help="tasks, groups, suites, globs, YAML files (comma list)",
+    )
+    add("--limit", type=flags.positive, metavar="N", help="only the first N documents of each task")
+    add(
+        "--shots",
+        "--num_fewshot",
+        type=flags.not_negative,
+        metavar="N",
+        help="shots before each document, instead of the task's",
+    )
+    add(
+        "--batch-tokens",
+        type=flags.positive,
+        metavar="N",
+        help="padded tokens a batch (default: what suits the device)",
+    )
+    add("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ... (default: cuda if there is one)")
+    add(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="precision of the weights (default: the checkpoint's)",
+    )
+    add("--chat-template", metavar="none|own|FILE", help="ask through the model's chat template, or one of your own")
+    add("--adapter", metavar="PATH", help="a PEFT adapter to load on top of the model")
+    add("--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint")
+    add(
+        "--seed",
+        type=flags.not_negative,
+        default=0,
+        metavar="N",
+        help="seed of shots, sampling and bootstrap (default: 0)",
+    )
+    add(
+        "--output",
+        default=os.environ.get(flags.RESULTS_VARIABLE) or "results",
+        metavar="DIR",
+        help="where runs are stored (default: results)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        help="change a field of the tasks, or of the model with model.A=C",
+    )
+    add("--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)")
+    add("--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists")
+    add("--dry-run", action="store_true", help="count and estimate, ask nothing")
+    flags.add_task_flags(parser)
+    parser.set_defaults(handler=run_command)
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Evaluate every model on every selected task."""
+    settings = _settings(args)
+    specs = _models(args)
+    selection = _selection(args)
+    work = _prepare(selection, settings, specs)
+    if args.dry_run:
+        from evalharness.cli.dry_run import show_dry_run
+
+        for spec in specs:
+            show_dry_run(spec, work[spec.uses_chat], settings)
+        return EXIT_OK
+    return _evaluate(args, specs, selection, work, settings)
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    specs: Sequence[ModelSpec],
+    selection: Selection,
+    prepared: dict[bool, list[PreparedTask]],
+    settings: RunSettings,
+) -> int:
+    from evalharness.cli.console import ConsoleProgress, stdout_console
+    from evalharness.run.pipeline import Work, evaluate
+    from evalharness.run.store import ResultStore
+    from evalharness.run.table import comparison_table, results_table
+
+    store = ResultStore(args.output)
+    console = stdout_console()
+    records: list[RunRecord] = []
+    for text, spec in zip(args.model, specs, strict=True):
+        progress = ConsoleProgress(spec.name)
+        work = Work.of(selection, prepared[spec.uses_chat], settings, _command_for(args, text))
+        try:
+            outcome = evaluate(spec, work, store, progress)
+        finally:
+            progress.close()
+        records.append(outcome.record)
+        console.print(results_table(outcome.record))
+        console.print(f"stored in {outcome.where}\n", markup=False)
+    if len(records) > 1:
+        console.print(comparison_table(records))
+    console.print(f"next: evalharness runs show {records[-1].run_id}", markup=False)
+    return EXIT_OK
+
+
+def _command_for(args: argparse.Namespace, model: str) -> list[str]:
+    """Return the arguments that repeat one model's run, whatever the environment's defaults are then."""
+    command = ["run", "--model", model, "--tasks", ",".join(args.tasks)]
+    for name in (
+        "limit",
+        "shots",
+        "batch_tokens",
+        "device",
+        "dtype",
+        "chat_template",
+        "adapter",
+        "seed",
+        "level",
+        "data_root",
+        "output",
+    ):
+        value = getattr(args, name)
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    for name, values in (("--set", args.set), ("--tasks-dir", args.tasks_dir)):
+        command += [part for value in values for part in (name, value)]
+    return [*command, *(["--trust-remote-code"] if args.trust_remote_code else [])]
+
+
+def _settings(args: argparse.Namespace) -> RunSettings:
+    from evalharness.run.preparation import RunSettings
+
+    if not 0 < args.level < 1:
+        raise UserError.at(
+            "--level", f"a confidence level lies between 0 and 1, got {args.level}", "write 0.95 for 95 %"
+        )
+    return RunSettings(
+        limit=args.limit,
+        shots=args.shots,
+        seed=args.seed,
+        batch_tokens=args.batch_tokens,
+        level=args.level,
+        data_root=flags.data_root(args),
+        resume=not args.no_resume,
+    )
+
+
+def _models(args: argparse.Namespace) -> list[ModelSpec]:
+    from evalharness.model.registry import resolve_model
+
+    settings = flags.assignments(args.set)
+    overrides: dict[str, Any] = {
+        key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")
+    }
+    for name in ("device", "dtype", "chat_template", "adapter"):
+        if getattr(args, name) is not None:
+            overrides[name] = getattr(args, name)
+    if args.trust_remote_code:
+        overrides["trust_remote_code"] = True
+    specs = [resolve_model(text, overrides) for text in args.model]
+    names = [spec.name for spec in specs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError.at(
+            "--model", f"two models are named `{twice.pop()}`", "run them one by one, or give one --set model.name=..."
+        )
+    return specs
+
+
+def _selection(args: argparse.Namespace) -> Selection:
+    from dataclasses import replace
+
+    settings = {key: value for key, value in flags.assignments(args.set).items() if not key.startswith("model.")}
+    selection = flags.library(args).select(flags.comma_list(args.tasks))
+    return replace(selection, tasks=tuple(flags.with_task_settings(selection.tasks, settings)))
+
+
+def _prepare(selection: Selection, settings: RunSettings, specs: Sequence[ModelSpec]) -> dict[bool, list[PreparedTask]]:
+    """Prepare the tasks once for each kind of prompt (plain text, chat turns) that the models need."""
+    from evalharness.run.preparation import prepare_all
+
+    return {
+        chat: prepare_all(selection.tasks, settings, chat=chat) for chat in sorted({spec.uses_chat for spec in specs})
+    }

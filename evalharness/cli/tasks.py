@@ -1,0 +1,252 @@
+"""``evalharness tasks``: list, show, validate, preview and begin tasks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalharness.cli import flags
+from evalharness.errors import EXIT_OK, EXIT_USAGE, Problem, TaskError, UserError
+
+if TYPE_CHECKING:
+    from evalharness.request import Request
+    from evalharness.run.preparation import PreparedTask
+    from evalharness.task.loading import LoadedTask
+    from evalharness.task.spec import GroupSpec
+
+TEMPLATE = """\
+name: {name}
+version: 1
+description: One sentence that says what is asked.
+source: where the documents come from
+licence: Apache-2.0
+tags: [mine]
+data:
+  inline:                       # or {{path: org/name, split: test, shots: train}}, or {{files: {name}.jsonl}}
+    - {{question: "2 + 2?", answer: "4"}}
+    - {{question: "3 + 5?", answer: "8"}}
+prompt: "Question: {{{{ question }}}}\\nAnswer:"
+reference: "{{{{ answer }}}}"
+output: {{generate: {{max_new_tokens: 16, stop: ["\\n"]}}}}   # or: choose, score, perplexity
+filters: [strip]
+metrics: [{{name: exact_match, headline: true}}]
+examples:                       # the task's own test
+  - document: {{question: "2 + 2?", answer: "4"}}
+    prompt: "Question: 2 + 2?\\nAnswer:"
+    reference: "4"
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    parser = subparsers.add_parser(
+        "tasks",
+        help="list, show, validate, preview and begin tasks",
+        description="What can be asked: tasks, groups and suites.",
+        epilog="Examples:\n  evalharness tasks list 'demo*'\n  evalharness tasks validate my_task.yaml\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, help_text: str, handler: Any, examples: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=help_text,
+            description=help_text[0].upper() + help_text[1:] + ".",
+            epilog=f"Examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        flags.add_task_flags(made)
+        made.set_defaults(handler=handler)
+        return made
+
+    listing = command(
+        "list",
+        "list tasks, groups and suites by name",
+        _list,
+        "  evalharness tasks list\n  evalharness tasks list 'demo_*' --json\n",
+    )
+    listing.add_argument("pattern", nargs="?", default="*", help="a glob over names (default: all)")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    show = command(
+        "show",
+        "show a task as it is understood, defaults included",
+        _show,
+        "  evalharness tasks show demo_arithmetic\n",
+    )
+    show.add_argument("name", help="a task, group or suite, or a YAML file")
+    validate = command(
+        "validate",
+        "check tasks: schema, templates, examples, metrics, data, and that references score best",
+        _validate,
+        "  evalharness tasks validate my_task.yaml\n  evalharness tasks validate demo --no-data\n",
+    )
+    validate.add_argument("names", nargs="+", help="tasks, groups, suites, globs, YAML files or folders")
+    validate.add_argument("--no-data", action="store_true", help="do not read the documents, check the examples only")
+    preview = command(
+        "preview",
+        "show exactly what a model would be asked",
+        _preview,
+        "  evalharness tasks preview demo_arithmetic --limit 1\n  evalharness tasks preview my_task.yaml --json --shots 3\n",
+    )
+    preview.add_argument("name", help="a task or a YAML file")
+    preview.add_argument(
+        "--limit", type=flags.positive, default=None, metavar="N", help="documents (default: 3, all with --json)"
+    )
+    preview.add_argument("--shots", type=flags.not_negative, metavar="N", help="shots before each document")
+    preview.add_argument(
+        "--seed", type=flags.not_negative, default=0, metavar="N", help="seed of randomly picked shots"
+    )
+    preview.add_argument("--chat", action="store_true", help="as the turns of a chat")
+    preview.add_argument("--json", action="store_true", help="one JSON object a request")
+    new = command("new", "begin a task file from a working template", _new, "  evalharness tasks new my_task\n")
+    new.add_argument("name", help="the task's name; the file is NAME.yaml")
+    new.add_argument("--to", default=".", metavar="DIR", help="folder to write into (default: here)")
+
+
+def _list(args: argparse.Namespace) -> int:
+    import fnmatch
+
+    from evalharness.cli.console import stdout_console
+
+    library = flags.library(args)
+    names = fnmatch.filter(sorted(library.paths), args.pattern)
+    if not names:
+        from evalharness.errors import suggest
+
+        raise TaskError.at("", f"no task matches {args.pattern!r}", suggest(args.pattern, library.paths, noun="tasks"))
+    rows = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            rows.append(_summary(library.load(name)))
+        except UserError as fault:
+            problems.extend(fault.problems)
+    if args.json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False, sort_keys=True))
+    else:
+        from rich.table import Table
+
+        table = Table("name", "asks", "headline metric", "description", box=None)
+        for row in rows:
+            table.add_row(row["name"], row["kind"], row["metric"], row["description"])
+        stdout_console().print(table)
+        for name, earlier in library.overridden.items():
+            print(f"note: {library.paths[name]} takes the place of {', '.join(map(str, earlier))}", file=sys.stderr)
+    if problems:
+        raise TaskError(problems)
+    return EXIT_OK
+
+
+def _summary(found: LoadedTask | GroupSpec) -> dict[str, str]:
+    from evalharness.task.spec import GroupSpec
+
+    if isinstance(found, GroupSpec):
+        kind = "suite" if found.suite else "group"
+        return {
+            "name": found.name,
+            "kind": f"{kind} of {len(found.tasks)}",
+            "metric": found.aggregate or "",
+            "description": found.description,
+        }
+    spec = found.spec
+    headline = next(metric.label for metric in spec.all_metrics if metric.headline)
+    return {"name": spec.name, "kind": spec.kind, "metric": headline, "description": spec.description}
+
+
+def _show(args: argparse.Namespace) -> int:
+    import yaml
+
+    from evalharness.task.spec import GroupSpec
+
+    for found in flags.library(args).find(args.name):
+        spec = found if isinstance(found, GroupSpec) else found.spec
+        content = spec.model_dump(mode="json", exclude_none=True)
+        if not isinstance(found, GroupSpec):
+            print(f"# {found.source.path}\n# fingerprint {found.spec.fingerprint()}")
+            content["metrics"] = [metric.model_dump(mode="json") for metric in found.spec.all_metrics]
+        print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), end="")
+    return EXIT_OK
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from evalharness.run.validation import validate_task
+
+    selection = flags.library(args).select(flags.comma_list(args.names))
+    n_wrong = 0
+    for task in selection.tasks:
+        report = validate_task(task, data_root=flags.data_root(args), read_data=not args.no_data)
+        if report.problems:
+            n_wrong += 1
+            print(f"{task.name}: {len(report.problems)} problem(s)", file=sys.stderr)
+            for problem in report.problems:
+                print(problem, file=sys.stderr)
+        else:
+            print(f"{task.name}: sound ({', '.join(report.checks)})")
+    return EXIT_USAGE if n_wrong else EXIT_OK
+
+
+def _preview(args: argparse.Namespace) -> int:
+    from evalharness.run.preparation import RunSettings, prepare_all
+    from evalharness.task.prompts import describe
+
+    limit = args.limit if args.limit or args.json else 3
+    settings = RunSettings(limit=limit, shots=args.shots, seed=args.seed, data_root=flags.data_root(args))
+    selection = flags.library(args).select([args.name])
+    for task in prepare_all(selection.tasks, settings, chat=args.chat):
+        for request in _all_requests(task):
+            shown = describe(request)
+            print(json.dumps(shown, ensure_ascii=False) if args.json else _readable(shown))
+    return EXIT_OK
+
+
+def _all_requests(task: PreparedTask) -> Iterator[Request]:
+    """Yield the requests of every step; where a later step reads an earlier answer, a placeholder stands for it."""
+    from evalharness.task.prompts import StepAnswer
+
+    steps = task.task.spec.all_steps
+    for asked in task.asked:
+        for repeat in range(task.task.spec.repeats):
+            history: list[StepAnswer] = []
+            for position, step in enumerate(steps):
+                requests = task.prompter.requests(asked, position, repeat, history)
+                yield from requests
+                said = f"<response of step {step.name}>"
+                history.append(
+                    StepAnswer(step.name, getattr(requests[0], "prompt", ""), said, f"<answer of step {step.name}>")
+                )
+
+
+def _readable(shown: Any) -> str:
+    key = f"{shown['task']} document {shown['document_id']} slot {shown['slot']} repeat {shown['repeat']}: {shown['kind']}"
+    prompt = shown["prompt"]
+    if not isinstance(prompt, str):
+        prompt = "\n".join(f"[{turn['role']}] {turn['text']}" for turn in prompt)
+    rest = {name: value for name, value in shown.items() if name in ("continuation", "generation", "windows")}
+    after = "\n".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in rest.items())
+    return f"--- {key}\n{prompt}\n--- {after}\n"
+
+
+def _new(args: argparse.Namespace) -> int:
+    import re
+
+    from evalharness.task.spec import NAME_PATTERN
+
+    if not re.match(NAME_PATTERN, args.name):
+        raise UserError.at("", f"{args.name!r} cannot be a task's name", "use letters, digits and . _ + -")
+    path = Path(args.to) / f"{args.name}.yaml"
+    if path.exists():
+        raise UserError.at(path, "the file exists already", "choose another name, or remove it")
+    try:
+        path.write_text(TEMPLATE.format(name=args.name), encoding="utf-8")
+    except OSError as fault:
+        raise UserError.at(
+            path, f"cannot be written: {fault.strerror}", "choose a folder that exists with --to DIR"
+        ) from None
+    print(f"wrote {path}\nnext: evalharness tasks validate {path} && evalharness tasks preview {path}")
+    return EXIT_OK
