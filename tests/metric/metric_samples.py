@@ -1,0 +1,79 @@
+"""Samples to try metrics on: one builder a kind of output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalharness.request import Document, Generated, RequestKey, Response, Sample, Scored, TextScored
+
+
+def key(slot: int = 0) -> RequestKey:
+    return RequestKey("task", "document", slot)
+
+
+def scored(logprob: float, *, n_tokens: int = 2, n_bytes: int = 8, is_greedy: bool = False) -> Scored:
+    return Scored(key(), logprob, n_tokens, n_bytes, is_greedy)
+
+
+def _sample(responses: Sequence[Response], **fields) -> Sample:
+    document = Document("document", {}, "0" * 64)
+    given = {"references": (), **fields}
+    return Sample("task", document, "prompt", responses=(tuple(responses),), input_hash="0" * 64, **given)
+
+
+def generated(answer: str | None, *references: str) -> Sample:
+    return _sample([Generated(key(), answer or "", 1, "eos")], references=references, answers=(answer,))
+
+
+def chosen(logprobs: Sequence[float], correct: Sequence[int], choices: Sequence[str] = ()) -> Sample:
+    """With twice as many logprobs as choices, the second half is unconditional."""
+    choices = tuple(choices) or tuple(f"choice {i}" for i in range(len(logprobs) // 2))
+    return _sample([scored(x) for x in logprobs], choices=choices, reference_indices=tuple(correct))
+
+
+def continued(logprob: float, *, n_tokens: int = 2, n_bytes: int = 8, is_greedy: bool = False) -> Sample:
+    return _sample([scored(logprob, n_tokens=n_tokens, n_bytes=n_bytes, is_greedy=is_greedy)])
+
+
+def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int = 5) -> Sample:
+    return _sample([TextScored(key(), logprob, n_tokens, n_bytes, n_words)])
+
+
+PERFECT = {
+    "generate": [
+        generated("the cat sat on the mat", "the cat sat on the mat"),
+        generated("one two, three four", "no", "one two, three four"),
+    ],
+    "choose": [chosen([-9.0, -0.5, -9.0, -9.0], [1]), chosen([-0.5, -9.0, -9.0, -9.0], [0, 1])],
+    "score": [continued(0.0, is_greedy=True), continued(0.0, n_tokens=5, n_bytes=11, is_greedy=True)],
+    "perplexity": [read(0.0), read(0.0, n_tokens=3, n_bytes=7, n_words=1)],
+}
+
+MIXED = {
+    "generate": [
+        generated("the cat sat on a mat today", "the cat sat on the mat"),
+        generated("Ein Hund läuft schnell über die Straße", "Ein Hund rennt schnell über die Straße", "Der Hund läuft"),
+        generated("42", "42"),
+        generated("", "something was expected here"),
+        generated(None, "something was expected here"),
+        generated("x", ""),
+        generated("我喜欢吃苹果和香蕉", "我喜欢吃香蕉和苹果"),
+    ],
+    "choose": [
+        chosen([-3.0, -2.5, -9.0, -1.0], [1]),
+        chosen([-3.0, -2.5, -1.0, -4.0], [0]),
+        chosen([-3.0, -3.0, -3.0, -3.0], [1]),
+        chosen([-1.0, -2.0, -7.0, -1.0], [0, 1]),
+        chosen([-20.0, -1.0, -2.0, -2.0, -5.0, -6.0], [2], ["a long choice", "no", "äöü"]),
+    ],
+    "score": [
+        continued(-2.5),
+        continued(-0.25, n_tokens=1, n_bytes=3, is_greedy=True),
+        continued(-40.0, n_tokens=12, n_bytes=60),
+    ],
+    "perplexity": [
+        read(-20.0),
+        read(-55.5, n_tokens=30, n_bytes=120, n_words=21),
+        read(-3.0, n_tokens=1, n_bytes=4, n_words=1),
+    ],
+}

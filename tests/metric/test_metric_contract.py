@@ -1,0 +1,165 @@
+"""What every registered metric promises; adding a metric to the registry adds its tests."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from metric_samples import MIXED, PERFECT
+
+from evalharness.metric.base import Metric
+from evalharness.metric.registry import METRICS, build_metric
+from evalharness.metric.summary import summarise
+
+#: Parameters that give a metric other statistics or other formulas than its defaults do.
+VARIANTS = [
+    (
+        "exact_match",
+        {"ignore_case": True, "ignore_punctuation": True, "ignore_numbers": True, "ignore_whitespace": True},
+    ),
+    ("exact_match", {"regexes_to_ignore": ["[aeiou]"]}),
+    ("bleu", {"tokenize": "char", "max_ngram_order": 2, "smooth_method": "floor"}),
+    ("bleu", {"smooth_method": "add-k", "effective_order": True}),
+    ("chrf", {"word_order": 2}),
+    ("chrf", {"char_order": 3, "word_order": 1, "eps_smoothing": True}),
+    ("rouge1", {"use_stemmer": True}),
+    ("rougeLsum", {"tokenizer": "char"}),
+]
+
+
+def _built() -> list[tuple[Metric, str]]:
+    metrics = [build_metric(name, {}, where="here") for name in METRICS]
+    metrics += [build_metric(name, parameters, where="here") for name, parameters in VARIANTS]
+    return [(metric, output) for metric in metrics for output in sorted(metric.outputs)]
+
+
+def _label(case: object) -> str:
+    return case.signature() if isinstance(case, Metric) else str(case)
+
+
+every_metric = pytest.mark.parametrize(("metric", "output"), _built(), ids=_label)
+
+
+def rows_of(metric: Metric, samples: list) -> np.ndarray:
+    return np.array([metric.row(sample) for sample in samples], dtype=np.float64)
+
+
+@every_metric
+def test_metric_keeps_the_contract(metric, output):
+    assert isinstance(metric, Metric)
+    assert output in {"generate", "choose", "score", "perplexity"}
+    assert metric.aggregation in {"mean", "ratio", "corpus"}
+    assert metric.aggregation == "corpus" or len(metric.columns) == 2
+    assert METRICS[metric.name] is type(metric)
+
+
+@every_metric
+def test_metric_is_frozen_and_equal_to_its_like(metric, output):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        metric.anything = 1
+    again = type(metric)(**{field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)})
+    assert again == metric
+    assert hash(again) == hash(metric)
+
+
+@every_metric
+def test_row_has_a_number_for_each_column(metric, output):
+    rows = rows_of(metric, MIXED[output])
+    assert rows.shape == (len(MIXED[output]), len(metric.columns))
+    assert len(set(metric.columns)) == len(metric.columns)
+    assert np.isfinite(rows).all()
+
+
+@every_metric
+def test_value_lies_within_its_bounds(metric, output):
+    rows = rows_of(metric, MIXED[output])
+    values = np.append(metric.value(rows), metric.value(rows.sum(axis=0)))
+    assert np.isfinite(values).all()
+    # 1e-9: sacrebleu's logarithms put a perfect BLEU at 100.00000000000004
+    assert (values >= metric.bounds[0] - 1e-9).all()
+    assert (values <= metric.bounds[1] + 1e-9).all()
+
+
+@every_metric
+def test_value_takes_any_leading_axes(metric, output):
+    rows = rows_of(metric, MIXED[output])
+    picks = np.random.default_rng(0).integers(0, 4, size=(2, 3, len(rows)))
+    picks[..., 0] += 1  # no empty resample
+    totals = picks.astype(np.float64) @ rows  # (2, 3, k)
+    values = metric.value(totals)
+    assert values.shape == (2, 3)
+    for at in np.ndindex(2, 3):
+        assert values[at] == metric.value(totals[at])
+    assert metric.value(totals[0, 0]).shape == ()
+
+
+@every_metric
+def test_value_does_not_change_the_totals(metric, output):
+    totals = rows_of(metric, MIXED[output])
+    before = totals.copy()
+    metric.value(totals)
+    np.testing.assert_array_equal(totals, before)
+
+
+@every_metric
+def test_order_of_samples_changes_nothing(metric, output):
+    samples = MIXED[output]
+    forward = metric.value(rows_of(metric, samples).sum(axis=0))
+    backward = metric.value(rows_of(metric, samples[::-1]).sum(axis=0))
+    # 1e-12: sums of floats in another order
+    assert float(backward) == pytest.approx(float(forward), rel=1e-12)
+
+
+@every_metric
+def test_perfect_samples_get_the_best_value(metric, output):
+    best = metric.bounds[1] if metric.higher_is_better else metric.bounds[0]
+    value = float(metric.value(rows_of(metric, PERFECT[output]).sum(axis=0)))
+    # 1e-9: see the bounds
+    assert value == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", [metric for metric, output in _built() if output == "generate"], ids=_label)
+def test_answer_that_was_not_found_gets_the_worst_value(metric):
+    missing = [dataclasses.replace(sample, answers=(None,)) for sample in PERFECT["generate"]]
+    # 1e-9: epsilon smoothing of chrF leaves 1e-14
+    assert float(metric.value(rows_of(metric, missing).sum(axis=0))) == pytest.approx(metric.bounds[0], abs=1e-9)
+
+
+@every_metric
+def test_only_the_last_step_of_the_first_repeat_counts(metric, output):
+    for sample, other in zip(MIXED[output], PERFECT[output][:1] * len(MIXED[output]), strict=True):
+        stepped = dataclasses.replace(
+            sample,
+            n_step_slots=1,
+            responses=((other.responses[0][0], *sample.responses[0]), other.responses[0]),
+            answers=(*sample.answers, *other.answers),
+        )
+        assert list(metric.row(stepped)) == list(metric.row(sample))
+
+
+@every_metric
+def test_signature_names_every_parameter(metric, output):
+    signature = metric.signature()
+    assert signature.split("|")[0] == metric.name
+    assert signature == metric.signature()
+    for field in dataclasses.fields(metric):
+        assert f"|{field.name}:" in signature
+
+
+@every_metric
+def test_summary_holds_the_value_inside_its_interval(metric, output):
+    rows = rows_of(metric, MIXED[output])
+    for clusters in (None, [i // 2 for i in range(len(rows))]):
+        summary = summarise(metric, rows, clusters, resamples=200)
+        assert summary.value == float(metric.value(rows.sum(axis=0)))
+        if summary.absence is None:
+            assert summary.low <= summary.value <= summary.high
+            assert summary.low < summary.high
+            assert summary.method
+        else:
+            assert summary.low is None
+            assert summary.high is None
+
+
+def test_signatures_of_all_metrics_differ():
+    signatures = {metric.signature() for metric, _ in _built()}
+    assert len(signatures) == len(list(METRICS)) + len(VARIANTS)
