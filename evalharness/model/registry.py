@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,8 +209,16 @@ def _sanitised(text: str) -> str:
     return kept or "model"
 
 
-def with_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
-    """Return `spec` with the dotted fields of `overrides` replaced. Raises ModelError that names the flag of each mistake."""
+def _flag(dotted: str) -> str:
+    """Name the flag of ``evalharness run`` that sets a field."""
+    return _FLAGS.get(dotted, f"--set model.{dotted}")
+
+
+def with_overrides(spec: ModelSpec, overrides: Mapping[str, Any], flag_of: Callable[[str], str] = _flag) -> ModelSpec:
+    """Return `spec` with the dotted fields of `overrides` replaced.
+
+    flag_of: names the flag that set a dotted field. Raises ModelError that names the flag of each mistake.
+    """
     if not overrides:
         return spec
     data = spec.model_dump()
@@ -224,23 +232,24 @@ def with_overrides(spec: ModelSpec, overrides: Mapping[str, Any]) -> ModelSpec:
         if isinstance(holder, dict):
             holder[last] = value
         else:
-            problems.append(Problem(_flag(dotted), f"`{'.'.join(parents)}` has no parts", "name a field of the model"))
+            fix = "name a field of the model, see `evalharness models show NAME --json`"
+            problems.append(Problem(flag_of(dotted), f"`{'.'.join(parents)}` has no parts", fix))
     if problems:
         raise ModelError(problems)
     try:
         return ModelSpec.model_validate(data)
     except ValidationError as fault:
-        raise ModelError(problems_of(fault, ModelSpec, lambda location: _place(location, overrides))) from None
+
+        def place(location: Location) -> str:
+            return flag_of(_setter(location, overrides))
+
+        raise ModelError(problems_of(fault, ModelSpec, place)) from None
 
 
-def _place(location: Location, overrides: Mapping[str, Any]) -> str:
-    """Name the flag that set the field at `location`."""
+def _setter(location: Location, overrides: Mapping[str, Any]) -> str:
+    """Return the dotted field whose override set the value at `location`."""
     field = ".".join(map(str, location))
     for dotted in overrides:
         if field == dotted or field.startswith(f"{dotted}.") or dotted.startswith(f"{field}."):
-            return _flag(dotted)
-    return f"model.{field}"
-
-
-def _flag(dotted: str) -> str:
-    return _FLAGS.get(dotted, f"--set model.{dotted}")
+            return dotted
+    return field
