@@ -56,16 +56,19 @@ def _log_softmax(
     column = torch.tensor(columns, device=logits.device)
     spot = torch.tensor(spot_of, device=logits.device)
     target = torch.tensor(targets, device=logits.device)
-    normaliser = torch.empty(len(spots), dtype=torch.float32, device=logits.device)
+    # The greatest logit is taken out first and added back in float64: float32 cannot hold a logsumexp near 100 to 1e-6.
+    greatest = torch.empty(len(spots), dtype=torch.float64, device=logits.device)
+    log_sum = torch.empty_like(greatest)
     best = torch.empty(len(spots), dtype=torch.long, device=logits.device)
     step = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
     for start in range(0, len(spots), step):
         part = slice(start, start + step)
         chunk = logits[b[part], column[part]].float()
-        normaliser[part] = chunk.logsumexp(-1)
-        best[part] = chunk.argmax(-1)
-    logprobs = logits[b[spot], column[spot], target].float() - normaliser[spot]
-    return logprobs.double().cpu(), (best[spot] == target).cpu()
+        top, best[part] = chunk.max(-1)
+        greatest[part] = top.double()
+        log_sum[part] = (chunk - top[:, None]).exp().sum(-1).log().double()
+    logprobs = (logits[b[spot], column[spot], target].double() - greatest[spot]) - log_sum[spot]
+    return logprobs.cpu(), (best[spot] == target).cpu()
 
 
 def _logits(loaded: LoadedModel, rows: Sequence[ScoreRow], positions: list[int]) -> tuple[torch.Tensor, list[int]]:

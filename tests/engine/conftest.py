@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from engine_models import NAMES, build, make_tokenizer
+from transformers import AutoTokenizer
 
 from evalharness.backend.protocol import EngineSettings
 from evalharness.engine.backend import TransformersBackend
@@ -37,6 +38,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def models(checkpoints: dict[str, Path]) -> dict[str, Any]:
     """The same models, for oracles that never go through the engine."""
     return {name: build(name)[0] for name in NAMES}
+
+
+@pytest.fixture(scope="session")
+def tokenizers(checkpoints: dict[str, Path]) -> dict[str, Any]:
+    """Their tokenizers, as anybody would load them."""
+    return {name: AutoTokenizer.from_pretrained(folder) for name, folder in checkpoints.items()}
 
 
 @pytest.fixture

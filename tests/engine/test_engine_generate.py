@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
+from engine_oracle import plain_generate
 
 from evalharness.request import Decoding, Generate, RequestKey
 
@@ -29,19 +29,11 @@ def answers(backend: Any, asked: list[Generate]) -> dict[str, Any]:
     return found
 
 
-def plain_generate(model: Any, tokenizer: Any, prompt: str, **settings: Any) -> tuple[int, ...]:
-    """Generated ids of one row by transformers alone."""
-    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    with torch.no_grad():
-        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **settings)[0]
-    return tuple(out[1 if model.config.is_encoder_decoder else ids.shape[1] :].tolist())
-
-
 @pytest.mark.parametrize("name", ["llama", "gpt2", "t5"])
 @pytest.mark.parametrize("batch_tokens", [40, 4096])
-def test_greedy_answers_equal_generate_token_for_token(open_model, models, name, batch_tokens):
+def test_greedy_answers_equal_generate_token_for_token(open_model, models, tokenizers, name, batch_tokens):
     backend = open_model(name, batch_tokens=batch_tokens)
-    tokenizer = backend._checkpoint.tokenizer
+    tokenizer = tokenizers[name]
     for document, got in answers(backend, requests(Decoding(max_new_tokens=24))).items():
         want = plain_generate(models[name], tokenizer, PROMPTS[int(document)], do_sample=False, max_new_tokens=24)
         assert got.token_ids == want
@@ -51,9 +43,9 @@ def test_greedy_answers_equal_generate_token_for_token(open_model, models, name,
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
-def test_beam_search_equals_generate_token_for_token(open_model, models, name):
+def test_beam_search_equals_generate_token_for_token(open_model, models, tokenizers, name):
     backend = open_model(name)
-    tokenizer = backend._checkpoint.tokenizer
+    tokenizer = tokenizers[name]
     for document, got in answers(backend, requests(Decoding(max_new_tokens=12, beams=3))).items():
         want = plain_generate(
             models[name], tokenizer, PROMPTS[int(document)], do_sample=False, max_new_tokens=12, num_beams=3
@@ -62,9 +54,9 @@ def test_beam_search_equals_generate_token_for_token(open_model, models, name):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "t5"])
-def test_repetition_penalty_equals_generate_token_for_token(open_model, models, name):
+def test_repetition_penalty_equals_generate_token_for_token(open_model, models, tokenizers, name):
     backend = open_model(name)
-    tokenizer = backend._checkpoint.tokenizer
+    tokenizer = tokenizers[name]
     decoding = Decoding(max_new_tokens=24, repetition_penalty=1.3)
     for document, got in answers(backend, requests(decoding)).items():
         want = plain_generate(

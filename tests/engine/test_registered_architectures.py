@@ -1,0 +1,197 @@
+"""Every registered architecture that transformers has: a small random instance answers as one plain row does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from engine_models import CONTEXT, SPECIALS, VOCABULARY, make_tokenizer, spread
+from engine_oracle import log_softmax, plain_generate, plain_score
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from evalharness.backend.protocol import EngineSettings
+from evalharness.engine.backend import open_backend
+from evalharness.model.spec import ModelSpec
+from evalharness.request import Decoding, Generate, Request, RequestKey, Score, ScoreText
+
+REGISTRATIONS = Path(__file__).parents[2] / "configs" / "models"
+CLASSES = {
+    "decoder": AutoModelForCausalLM,
+    "encoder_decoder": AutoModelForSeq2SeqLM,
+    "masked": AutoModelForMaskedLM,
+}
+STYLES = {"decoder": "plain", "encoder_decoder": "eos", "masked": "bert"}
+
+_LLAMA_LIKE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": CONTEXT,
+}
+_BERT_LIKE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT,
+}
+_BART_LIKE = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": CONTEXT,
+    "decoder_start_token_id": 2,
+}
+_T5_LIKE = {"d_model": 32, "d_ff": 64, "d_kv": 8, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+#: What makes each architecture's default config small. A newly registered model_type needs a line here.
+SIZES: dict[str, dict[str, Any]] = {
+    "bart": _BART_LIKE,
+    "bert": _BERT_LIKE,
+    "codegen": {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4, "n_positions": CONTEXT, "n_ctx": CONTEXT},
+    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "glm": {**_LLAMA_LIKE, "head_dim": 8},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT},
+    "llama": _LLAMA_LIKE,
+    "m2m_100": _BART_LIKE,
+    "mistral": {**_LLAMA_LIKE, "sliding_window": 8},
+    "mt5": _T5_LIKE,
+    "opt": {
+        "hidden_size": 32,
+        "word_embed_proj_dim": 32,
+        "ffn_dim": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+    },
+    "plbart": _BART_LIKE,
+    "roberta": {**_BERT_LIKE, "max_position_embeddings": CONTEXT + 1},
+    "rwkv": {"hidden_size": 32, "attention_hidden_size": 32, "num_hidden_layers": 2, "context_length": CONTEXT},
+    "t5": _T5_LIKE,
+}
+
+
+def registered() -> dict[str, str]:
+    """Architecture by model_type, over all registered models."""
+    found: dict[str, str] = {}
+    for file in sorted(REGISTRATIONS.glob("*.yaml")):
+        entry = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if entry.get("model_type") in CONFIG_MAPPING and not file.name.startswith("zoo-"):
+            found[entry["model_type"]] = entry.get("architecture", "auto")
+    return found
+
+
+REGISTERED = registered()
+PROMPTS = ["The quick brown fox jumps over the", "Question:", "A small model reads a small text, and says what comes"]
+CONTINUATIONS = [" lazy dog.", " next", "中"]
+TEXT = "The quick brown fox jumps over the lazy dog. 中文 A small model."
+
+
+@pytest.fixture(scope="module", params=sorted(REGISTERED))
+def small(request, tmp_path_factory):
+    """A small random model of a registered type, its tokenizer, kind and folder."""
+    model_type = request.param
+    config = CONFIG_MAPPING[model_type](vocab_size=VOCABULARY, **SPECIALS, **SIZES[model_type])
+    kind = _kind(model_type, config)
+    torch.manual_seed(11)
+    model = CLASSES[kind].from_config(config)
+    # A little noise wherever a fresh model is exactly zero or one (biases, norms, RWKV's decays), which would hide mistakes.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    # mT5's fresh output layer is so large that float32 itself is coarser than the tolerance.
+    model = spread(model.float(), 0.5 if model_type == "mt5" else 2.0)
+    if kind != "masked":  # a decoding choice of BART's config, which the engine leaves out
+        model.generation_config.forced_eos_token_id = None
+    tokenizer = make_tokenizer(STYLES[kind])
+    folder = tmp_path_factory.mktemp(model_type)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer, kind, folder
+
+
+def _kind(model_type: str, config: Any) -> str:
+    stated = REGISTERED[model_type]
+    if stated != "auto":
+        return stated
+    if config.is_encoder_decoder:
+        return "encoder_decoder"
+    return "masked" if model_type in {"bert", "roberta"} else "decoder"
+
+
+def answers(folder: Path, asked: list[Request], batch_tokens: int) -> dict[RequestKey, Any]:
+    spec = ModelSpec(name="small", path=str(folder), device="cpu", context_tokens=CONTEXT)
+    backend = open_backend(spec, EngineSettings(batch_tokens=batch_tokens))
+    return {response.key: response for response in backend.run(asked)}
+
+
+@pytest.mark.parametrize("batch_tokens", [40, 4096])
+def test_scores_equal_one_plain_row(small, batch_tokens):
+    model, tokenizer, kind, folder = small
+    asked = [
+        Score(RequestKey("t", str(i), j), prompt, continuation)
+        for i, prompt in enumerate(PROMPTS)
+        for j, continuation in enumerate(CONTINUATIONS)
+    ]
+    got = answers(folder, asked, batch_tokens)
+    start = (model.config.decoder_start_token_id,) if kind == "encoder_decoder" else ()
+    for request in asked:
+        logprob, is_greedy = plain_score(model, tokenizer, request, kind=kind, decoder_start=start)
+        assert got[request.key].logprob == pytest.approx(logprob, abs=1e-5)
+        assert got[request.key].is_greedy == is_greedy
+
+
+def test_text_scores_equal_one_plain_row(small):
+    model, tokenizer, kind, folder = small
+    request = ScoreText(RequestKey("t", "0"), TEXT)
+    got = answers(folder, [request], 4096)[request.key]
+    tokens = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    assert got.n_tokens == len(tokens) < CONTEXT
+    if kind == "masked":
+        as_score = Score(request.key, "", TEXT)
+        want = plain_score(model, tokenizer, as_score, kind=kind)[0]
+    else:
+        start = model.config.decoder_start_token_id if kind == "encoder_decoder" else 1
+        ids = [start, *tokens[:-1]]
+        table = (
+            log_softmax(model, input_ids=tokenizer("")["input_ids"], decoder_input_ids=ids)
+            if kind == "encoder_decoder"
+            else log_softmax(model, input_ids=ids)
+        )
+        want = float(table[range(len(tokens)), tokens].sum())
+    assert got.logprob == pytest.approx(want, abs=3e-5)  # a sum over about 50 tokens in float32
+
+
+@pytest.mark.parametrize("batch_tokens", [40, 4096])
+def test_greedy_answers_equal_generate(small, batch_tokens):
+    model, tokenizer, kind, folder = small
+    asked = [Generate(RequestKey("t", str(i)), prompt, Decoding(max_new_tokens=12)) for i, prompt in enumerate(PROMPTS)]
+    got = answers(folder, asked, batch_tokens)
+    for request in asked:
+        if kind == "masked":
+            assert "cannot generate" in got[request.key].error
+        else:
+            want = plain_generate(
+                model, tokenizer, request.prompt, do_sample=False, max_new_tokens=12, forced_eos_token_id=None
+            )
+            assert got[request.key].token_ids == want
+
+
+def test_registered_kinds_are_what_the_engine_finds(small):
+    _, _, kind, folder = small
+    backend = open_backend(ModelSpec(name="small", path=str(folder), device="cpu"), EngineSettings())
+    assert backend.identity().architecture == kind
+    assert AutoConfig.from_pretrained(folder).model_type == backend.identity().model_type
+
+
+def test_every_registered_type_has_a_size():
+    assert set(REGISTERED) <= set(SIZES)
