@@ -174,6 +174,8 @@ class ReplayBackend:
         self._predictions = predictions
         self._settings = settings
         self._used: set[_Slot] = set()
+        self._told_unused: set[_Slot] = set()
+        self._asked_slots: set[int | None] = set()
         self._assumed: set[str] = set()
 
     def identity(self) -> ModelIdentity:
@@ -183,13 +185,19 @@ class ReplayBackend:
     def run(self, requests: Sequence[Request], answered: Collection[RequestKey] = ()) -> Iterator[Response]:
         """Answer every request whose key is not in `answered`, in order.
 
-        The answered ones are looked up too, so that a resumed run does not call their predictions unused.
+        The answered ones are looked up too, so that a resumed run does not call their predictions unused. At the end, the
+        predictions that no request asked for are told as the event ``unused_predictions``: often a wrong task name or id.
         """
         done = frozenset(answered)
         for request in requests:
             response = self._respond(request)
             if request.key not in done:
                 yield response
+        unused = [place for place in self._unused() if place not in self._told_unused]
+        if unused:
+            self._told_unused.update(unused)
+            named = [{"task": task, "document_id": document_id} for task, document_id, *_ in unused[:MAX_NAMED]]
+            self._settings.on_event("unused_predictions", {"count": len(unused), "first": named})
 
     def count_tokens(self, requests: Sequence[Request]) -> TokenCounts | None:
         """Return None: the tokenizer of whoever made the predictions is not known."""
@@ -199,15 +207,19 @@ class ReplayBackend:
         """Return how many predictions were used and how many no request asked for."""
         return {
             "used_predictions": float(len(self._used)),
-            "unused_predictions": float(len(self._predictions) - len(self._used)),
+            "unused_predictions": float(len(self._unused())),
         }
 
     def close(self) -> None:
-        """Report the predictions that no request asked for: often a wrong task name or id."""
-        unused = [place for place in self._predictions if place not in self._used]
-        if unused:
-            named = [{"task": task, "document_id": document_id} for task, document_id, *_ in unused[:MAX_NAMED]]
-            self._settings.on_event("unused_predictions", {"count": len(unused), "first": named})
+        """Do nothing: there is nothing to free."""
+
+    def _unused(self) -> list[_Slot]:
+        """Return the predictions that were not used, of those slots that were asked for.
+
+        The steps of a task are asked one after another, and one that a resumed run has complete is not asked again: about
+        its predictions nothing can be said.
+        """
+        return [place for place in self._predictions if place not in self._used and place[-1] in self._asked_slots]
 
     def _respond(self, request: Request) -> Response:
         match request:
@@ -225,6 +237,7 @@ class ReplayBackend:
 
     def _find(self, key: RequestKey, slot: int | None) -> Prediction | None:
         """Find the prediction for `key`; one that names the task is stronger than one that does not."""
+        self._asked_slots.add(slot)
         for task in (key.task, None):
             place = (task, key.document_id, key.repeat, slot)
             if place in self._predictions:

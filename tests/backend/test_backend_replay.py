@@ -96,19 +96,27 @@ def test_nothing_is_assumed_where_the_file_says_all(replay: Replay, events: list
     assert events == []
 
 
-def test_unused_predictions_are_reported_at_the_end(replay: Replay, events: list) -> None:
-    backend = replay({"document_id": "a", "text": "A"}, {"task": "x", "document_id": "b", "text": "B"})
+def test_unused_predictions_are_told_once(replay: Replay, events: list) -> None:
+    backend = replay({"document_id": "a", "text": "A", "n_tokens": [1]}, {"task": "x", "document_id": "b", "text": "B"})
+    ask(backend, "a")
     ask(backend, "a")
     assert backend.statistics() == {"used_predictions": 1.0, "unused_predictions": 1.0}
-    backend.close()
-    assert events[-1] == ("unused_predictions", {"count": 1, "first": [{"task": "x", "document_id": "b"}]})
+    assert events == [("unused_predictions", {"count": 1, "first": [{"task": "x", "document_id": "b"}]})]
+
+
+def test_predictions_of_a_step_not_asked_yet_are_not_called_unused(replay: Replay, events: list) -> None:
+    rows = [{"document_id": "a", "slot": slot, "text": "A", "n_tokens": [1]} for slot in range(2)]
+    backend = replay(*rows)
+    ask(backend, "a", slot=0)
+    assert events == []
+    ask(backend, "a", slot=1)
+    assert backend.statistics() == {"used_predictions": 2.0, "unused_predictions": 0.0}
 
 
 def test_predictions_of_a_resumed_run_count_as_used(replay: Replay, events: list) -> None:
     backend = replay({"document_id": "a", "text": "A", "n_tokens": [1]})
     key = RequestKey("t", "a")
     assert list(backend.run([Generate(key, "p")], {key})) == []
-    backend.close()
     assert events == []
 
 
