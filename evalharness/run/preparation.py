@@ -125,7 +125,7 @@ def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
     chains = []
     for i, step in enumerate(task.spec.all_steps):
         at: tuple[str | int, ...] = ("steps", i, "filters") if task.spec.steps else ("filters",)
-        chains.append(tuple(build_filter(spec, where=task.where(*at, j)) for j, spec in enumerate(step.filters)))
+        chains.append(tuple(build_filter(spec, where=task.where(*at, j)) for j, spec in enumerate(step.all_filters)))
     return tuple(chains)
 
 

@@ -228,14 +228,22 @@ class StepSpec(Part):
     """One of several prompts; the last one's answer counts.
 
     prompt sees the document and ``steps.<name>.prompt``, ``.response`` and ``.answer`` of earlier steps. continues: this
-    prompt goes on after the former step's prompt and response, as text or as the next turn of the chat.
+    prompt goes on after the former step's prompt and response, as text or as the next turn of the chat. filters: from the
+    response to the answer; ``[strip]`` if absent, ``[]`` for the bare response.
     """
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     prompt: str
     output: OutputSpec
-    filters: tuple[FilterSpec, ...] = ()
+    filters: tuple[FilterSpec, ...] | None = None
     continues: bool = False
+
+    @property
+    def all_filters(self) -> tuple[FilterSpec, ...]:
+        """The filters, or the usual one of a generated text: cut white space from its ends."""
+        if self.filters is not None:
+            return self.filters
+        return (FilterSpec(name="strip"),) if self.output.generate else ()
 
 
 class ExampleSpec(Part):
@@ -285,7 +293,7 @@ class TaskSpec(Part):
     choices: str | tuple[str, ...] | None = None
     shots: ShotsSpec = ShotsSpec()
     output: OutputSpec | None = None
-    filters: tuple[FilterSpec, ...] = ()
+    filters: tuple[FilterSpec, ...] | None = None
     metrics: Annotated[tuple[MetricSpec, ...], AfterValidator(_unique)] = ()
     random_baseline: float | None = None
     examples: tuple[ExampleSpec, ...] = ()
@@ -361,6 +369,7 @@ class TaskSpec(Part):
         content = self.model_dump(mode="json", exclude=about)
         for key in ("files", "inline"):
             content["data"].pop(key)
+        content["filters"] = [[item.model_dump(mode="json") for item in step.all_filters] for step in self.all_steps]
         content["metrics"] = [metric.model_dump(mode="json", exclude={"headline"}) for metric in self.all_metrics]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
