@@ -214,4 +214,4 @@ def test_full_disk_keeps_the_file_sound_and_says_how_to_resume(tmp_path):
             _fill(journal)
         _check_full_disk(tmp_path, journal, caught)
     finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

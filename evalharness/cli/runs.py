@@ -1,0 +1,347 @@
+"""`evalharness runs`: list, show, export and reproduce stored runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evalharness.cli.console import stdout_console
+from evalharness.errors import EXIT_OK, StoreError
+
+if TYPE_CHECKING:
+    from evalharness.run.record import RunRecord
+    from evalharness.run.store import ResultStore, RunEntry
+
+RESULTS_VARIABLE = "EVALHARNESS_RESULTS"
+_DEFAULT_RESULTS = "results"
+_FORMATS = ("json", "csv", "markdown", "latex")
+_DEFAULT_SAMPLES = 10
+#: Subcommands that `reproduce --go` may start: a record is data, and must not be able to start anything else.
+_REPRODUCIBLE = ("run", "score")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_LIST_EXAMPLES = """Examples:
+  evalharness runs list
+  evalharness runs list --results s3://bucket/results --json
+"""
+_SHOW_EXAMPLES = """Examples:
+  evalharness runs show 20261121T0318
+  evalharness runs show 9f31c2aa --task gsm8k --samples 5
+  evalharness runs show 9f31c2aa --failed
+"""
+_EXPORT_EXAMPLES = """Examples:
+  evalharness runs export --format markdown
+  evalharness runs export 9f31c2aa 77ab01cd --format latex -o table.tex
+"""
+_REPRODUCE_EXAMPLES = """Examples:
+  evalharness runs reproduce 9f31c2aa
+  evalharness runs reproduce 9f31c2aa --go
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand `runs` and its own subcommands."""
+    runs = subparsers.add_parser(
+        "runs",
+        help="list, show, export and reproduce stored runs",
+        description="Look at stored runs. RUN is a run id, the beginning of it or of its last part, or a directory.",
+        epilog="Examples:\n  evalharness runs list\n  evalharness runs show 9f31c2aa --samples 3\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    inner = runs.add_subparsers(dest="runs_command", metavar="COMMAND", required=True)
+
+    listing = _add(inner, "list", "list all runs, newest first, with the unfinished and the corrupt", _LIST_EXAMPLES)
+    listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    listing.set_defaults(handler=list_runs)
+
+    show = _add(inner, "show", "show one run's results, and its samples if asked", _SHOW_EXAMPLES)
+    show.add_argument("run", metavar="RUN")
+    show.add_argument("--samples", type=_count, metavar="N", help="show N samples (a task)")
+    show.add_argument("--task", metavar="T", help="show this task alone")
+    show.add_argument("--failed", action="store_true", help="show samples that could not be scored")
+    show.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    show.set_defaults(handler=show_run)
+
+    export = _add(inner, "export", "write results as a table: a row a run, task and metric", _EXPORT_EXAMPLES)
+    export.add_argument("run", metavar="RUN", nargs="*", help="all committed runs when none is named")
+    export.add_argument("--format", choices=_FORMATS, default="json", help="(default: json)")
+    export.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+    export.set_defaults(handler=export_runs)
+
+    reproduce = _add(
+        inner, "reproduce", "print the command that made a run, and what has changed since", _REPRODUCE_EXAMPLES
+    )
+    reproduce.add_argument("run", metavar="RUN")
+    reproduce.add_argument("--go", action="store_true", help="execute the command as well")
+    reproduce.set_defaults(handler=reproduce_run)
+
+
+def _add(
+    inner: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    parser = inner.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        default=os.environ.get(RESULTS_VARIABLE) or _DEFAULT_RESULTS,
+        help=f"folder or URL of results (default: ${RESULTS_VARIABLE}, else ./{_DEFAULT_RESULTS})",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def list_runs(args: argparse.Namespace) -> int:
+    """Print all runs of a store."""
+    store = _open(args)
+    entries = store.runs()
+    if args.json:
+        _print_json([_entry_json(entry) for entry in entries])
+        return EXIT_OK
+    if not entries:
+        print(f"no runs in {store.root}")
+        return EXIT_OK
+    stdout_console().print(_entries_table(entries, store.root))
+    return EXIT_OK
+
+
+def show_run(args: argparse.Namespace) -> int:
+    """Print one run's record and, if asked, samples."""
+    from evalharness.run.table import results_table
+
+    store = _open(args)
+    record = store.load(args.run)
+    where = store.locate(args.run)
+    if args.task:
+        record = record.model_copy(update={"tasks": (record.task(args.task),), "groups": ()})
+    wanted = args.samples or (_DEFAULT_SAMPLES if args.failed else 0)
+    samples = list(_samples(store, where, record, wanted, failed=args.failed))
+    if args.json:
+        _print_json({"where": where, "record": record.model_dump(mode="json"), "samples": samples})
+        return EXIT_OK
+    for name, text in _facts(record).items():
+        print(_inert(f"{name:<10} {text}"))
+    stdout_console().print(results_table(record, where))
+    for sample in samples:
+        print(_sample_text(sample))
+    return EXIT_OK
+
+
+def export_runs(args: argparse.Namespace) -> int:
+    """Write the results of some or all runs in the format asked for."""
+    from pathlib import Path
+
+    from evalharness.run.atomic import write_atomically
+    from evalharness.run.export import FORMATS, rows_of
+
+    store = _open(args)
+    if args.run:
+        records = [store.load(run) for run in args.run]
+    else:
+        entries = store.runs()
+        records = [entry.record for entry in entries if entry.record is not None]
+        for entry in entries:
+            if entry.state == "corrupt":
+                print(_inert(f"left out: {entry.where} is corrupt: {entry.reason}"), file=sys.stderr)
+    text = FORMATS[args.format](rows_of(records))
+    if args.output is None:
+        sys.stdout.write(text)
+        return EXIT_OK
+    try:
+        write_atomically(Path(args.output), text.encode("utf-8"))
+    except OSError as error:
+        raise StoreError.at(args.output, f"cannot be written: {error.strerror}") from error
+    return EXIT_OK
+
+
+def reproduce_run(args: argparse.Namespace) -> int:
+    """Print the command that made a run, warn of what has changed since, and execute it if asked."""
+    import subprocess
+
+    from evalharness.run.masking import MASK
+
+    store = _open(args)
+    record = store.load(args.run)
+    subcommand = next((argument for argument in record.command if not argument.startswith("-")), None)
+    if subcommand not in _REPRODUCIBLE:
+        raise StoreError.at(
+            args.run, "this record holds no command that evaluates a model", "see `runs show` for its settings"
+        )
+    for name, (then, now) in _changes(record).items():
+        print(_inert(f"warning: {name} was {then}, is {now}"), file=sys.stderr)
+    print(_inert(shlex.join(["evalharness", *record.command])), flush=True)
+    if not args.go:
+        return EXIT_OK
+    if any(MASK in argument for argument in record.command):
+        raise StoreError.at(
+            args.run,
+            f"the command held a secret, which was recorded as {MASK}",
+            "type the command, with the secret in its place",
+        )
+    # No shell reads the arguments, and the subcommand is one of ours.
+    return subprocess.run([sys.executable, "-m", "evalharness", *record.command], check=False).returncode  # noqa: S603
+
+
+def _open(args: argparse.Namespace) -> ResultStore:
+    from evalharness.run.store import ResultStore
+
+    return ResultStore(args.results)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, sort_keys=True, indent=2, allow_nan=False))
+
+
+def _entry_json(entry: RunEntry) -> Mapping[str, Any]:
+    scores = {}
+    if entry.record is not None:
+        headlines = {task.name: task.headline for task in entry.record.tasks}
+        scores = {
+            task: {"metric": metric.name, "value": metric.value, "low": metric.low, "high": metric.high}
+            for task, metric in headlines.items()
+            if metric is not None
+        }
+    return {
+        "run_id": entry.run_id,
+        "model": entry.model,
+        "state": entry.state,
+        "where": entry.where,
+        "reason": entry.reason,
+        "headlines": scores,
+    }
+
+
+def _entries_table(entries: Sequence[RunEntry], root: str) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=Text(root, style="dim"), caption_justify="left")
+    table.add_column("run", no_wrap=True)
+    for name in ("model", "state", "headline results"):
+        table.add_column(name, overflow="fold")
+    for entry in entries:
+        note = entry.reason or _headlines(entry.record)
+        table.add_row(*(Text(_inert(text)) for text in (entry.run_id, entry.model, entry.state, note)))
+    return table
+
+
+def _headlines(record: RunRecord | None) -> str:
+    from evalharness.run.digits import shown_value
+
+    if record is None:
+        return ""
+    pairs = [(task.name, task.headline) for task in record.tasks]
+    return ", ".join(
+        f"{name} {shown_value(metric.value, metric.low, metric.high)}" for name, metric in pairs if metric is not None
+    )
+
+
+def _facts(record: RunRecord) -> Mapping[str, str]:
+    identity = record.model.identity
+    git = record.provenance.harness_git
+    facts = {
+        "run": f"{record.run_id} ({record.status}, schema {record.schema_version})",
+        "model": f"{record.model.name}: {identity.get('path') or identity.get('backend') or ''}",
+        "weights": str(identity.get("weights") or "not known"),
+        "started": f"{record.created:%Y-%m-%d %H:%M:%S} UTC, took {(record.finished - record.created).total_seconds():.0f} s",
+        "tokens": f"{record.tokens.prompt_tokens} read, {record.tokens.generated_tokens} generated",
+        "code": (git.commit[:12] + (" with uncommitted changes" if git.dirty else ""))
+        if git
+        else "not in a git work tree",
+    }
+    if record.events:
+        names = [event.name for event in record.events]
+        facts["events"] = ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
+    return facts
+
+
+def _samples(
+    store: ResultStore, where: str, record: RunRecord, wanted: int, *, failed: bool
+) -> Iterator[Mapping[str, Any]]:
+    if not wanted:
+        return
+    for task in record.tasks:
+        shown = 0
+        for sample in store.samples(where, task.name):
+            if failed and sample["error"] is None:
+                continue
+            yield sample
+            shown += 1
+            if shown == wanted:
+                break
+
+
+def _sample_text(sample: Mapping[str, Any]) -> str:
+    prompt = sample["prompt"]
+    if not isinstance(prompt, str):
+        prompt = "\n".join(f"<{message['role']}> {message['text']}" for message in prompt)
+    parts = {
+        "prompt": prompt,
+        "choices": "\n".join(sample["choices"]),
+        "references": "\n".join(sample["references"]),
+        "responses": "\n".join(_response_text(each) for repeat in sample["responses"] for each in repeat),
+        "answers": "\n".join("(none)" if answer is None else answer for answer in sample["answers"]),
+        "error": sample["error"] or "",
+        "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
+    }
+    lines = [f"--- {sample['task']} · document {sample['document_id']}"]
+    for name, text in parts.items():
+        if text:
+            lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
+    return _inert("\n".join(lines))
+
+
+def _response_text(response: Mapping[str, Any]) -> str:
+    match response["kind"]:
+        case "generated":
+            return f"{response['text']}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
+        case "failed":
+            return f"failed: {response['error']}"
+        case _:
+            return f"logprob {response['logprob']:.6g} over {response['n_tokens']} tokens"
+
+
+def _inert(text: str) -> str:
+    """Show control characters as escapes: model output must not move the cursor, retitle the terminal or reorder text."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def _changes(record: RunRecord) -> Mapping[str, tuple[str, str]]:
+    from evalharness.run.provenance import collect, differences
+
+    path = str(record.model.identity.get("path") or "")
+    changes = dict(differences(record.provenance, collect(path)))
+    then, now = record.model.identity.get("weights"), _weights(record, path)
+    if then is not None and now != then:
+        changes["fingerprint of the weights"] = (str(then), now or "not found at its path")
+    return changes
+
+
+def _weights(record: RunRecord, path: str) -> str | None:
+    from pathlib import Path
+
+    from evalharness.engine.fingerprint import weight_facts, weight_files
+
+    folder = Path(path).expanduser()
+    if not path or not folder.is_dir():
+        return None
+    files = weight_files(folder, allow_pickle=record.model.spec.get("allow_pickle") is True)
+    return weight_facts(files).fingerprint if files else None
