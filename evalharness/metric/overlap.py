@@ -1,6 +1,8 @@
 """How much text a generated answer shares with its references: BLEU and chrF, by sacrebleu.
 
-The library extracts the statistics and turns their sums into scores; only the summing is ours. An answer that the filters did
+The library extracts the statistics and turns sums of chrF into scores. BLEU's formula is written out here, because a bootstrap
+asks for it thousands of times, and because rows may be means over repeats, which the library's whole-number lengths refuse;
+tests hold it to the library's scores. An answer that the filters did
 not find (None) counts as an empty one: it matches nothing, and its reference still has to be matched.
 """
 
@@ -12,6 +14,7 @@ from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -55,6 +58,8 @@ class Bleu:
     aggregation: ClassVar[Aggregation] = "corpus"
     unit: ClassVar[str] = "percent"
 
+    _SMOOTH_DEFAULTS: ClassVar[dict[str, float]] = {"floor": 0.1, "add-k": 1.0}  # those of sacrebleu
+
     @model_validator(mode="after")
     def _smoothing_is_consistent(self) -> Bleu:
         if self.smooth_value is not None and self.smooth_method in ("exp", "none"):
@@ -87,8 +92,31 @@ class Bleu:
     def value(self, totals: FloatArray) -> FloatArray:
         """Map (..., 10) sums to (...) scores."""
         order = self.max_ngram_order
-        used = [0, 1, *range(2, 2 + order), *range(6, 6 + order)]
-        return _scores(self._scorer, totals[..., used])
+        matches, ngrams = totals[..., 2 : 2 + order], totals[..., 6 : 6 + order]
+        precisions, reached = self._precisions(matches, ngrams)
+        with np.errstate(divide="ignore"):  # a precision of zero makes the score zero
+            logs = np.where(reached, np.log(precisions), 0.0 if self.effective_order else -np.inf)
+        orders = np.maximum(reached.sum(axis=-1), 1) if self.effective_order else order
+        # Without any match no smoothing helps; that includes the case of no answer tokens at all.
+        matched = matches.any(axis=-1)
+        lengths = np.where(matched, totals[..., 0], 1.0)
+        penalty = np.exp(np.minimum(0.0, 1.0 - totals[..., 1] / lengths))
+        scores: FloatArray = np.where(matched, 100 * penalty * np.exp(logs.sum(axis=-1) / orders), 0.0)
+        return scores
+
+    def _precisions(self, matches: FloatArray, ngrams: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Return the smoothed precisions (..., order), and which orders the answers are long enough for."""
+        value = self._SMOOTH_DEFAULTS.get(self.smooth_method, 0.0) if self.smooth_value is None else self.smooth_value
+        if self.smooth_method == "add-k":
+            added = np.where(np.arange(self.max_ngram_order) > 0, value, 0.0)  # single words are not smoothed
+            matches, ngrams = matches + added, ngrams + added
+        reached = np.logical_and.accumulate(ngrams > 0, axis=-1)
+        unmatched = reached & (matches == 0)
+        if self.smooth_method == "exp":
+            matches = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), matches)
+        elif self.smooth_method == "floor":
+            matches = np.where(unmatched, value, matches)
+        return matches / np.where(reached, ngrams, 1.0), reached
 
     def signature(self) -> str:
         """Name all parameters and the version of sacrebleu."""
@@ -147,7 +175,8 @@ class Chrf:
 
     def value(self, totals: FloatArray) -> FloatArray:
         """Map (..., 24) sums to (...) scores."""
-        return _scores(self._scorer, totals[..., self._used])
+        used = totals[..., self._used].reshape(-1, len(self._used)).tolist()
+        return np.array([self._scorer._compute_f_score(sums) for sums in used]).reshape(totals.shape[:-1])
 
     def signature(self) -> str:
         """Name all parameters and the version of sacrebleu."""
@@ -165,9 +194,3 @@ def _sacrebleu_statistics(scorer: Any, sample: Sample) -> list[int]:
     references = [[reference] for reference in references_of(sample)]  # sacrebleu wants one list a reference set
     statistics: list[int] = scorer._extract_corpus_statistics([answer_of(sample) or ""], references)[0]
     return statistics
-
-
-def _scores(scorer: Any, totals: FloatArray) -> FloatArray:
-    """Map (..., k) sums in sacrebleu's order to (...) scores, each by sacrebleu's own function."""
-    flat = totals.reshape(-1, totals.shape[-1]).tolist()
-    return np.array([scorer._compute_score_from_stats(sums).score for sums in flat]).reshape(totals.shape[:-1])

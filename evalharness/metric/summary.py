@@ -14,6 +14,7 @@ from evalharness.stats.intervals import (
     Absent,
     ClusterArray,
     Interval,
+    cluster_proportion_interval,
     cluster_standard_error,
     mean_interval,
     mean_standard_error,
@@ -102,12 +103,13 @@ def _mean(
     """Interval and standard error of a mean of per-sample values, in the metric's unit."""
     values = metric.value(rows)  # (n,): a row alone has its sample's value
     least, greatest = metric.bounds
-    at_bounds = math.isfinite(greatest - least) and bool(np.isin(values, metric.bounds).all())
-    if at_bounds and (groups is None or np.ptp(values) == 0):
-        # Clusters that agree in everything are as many samples as there are clusters: the cautious reading.
-        n = len(values) if groups is None else int(groups.max()) + 1
-        n_greatest = int(np.count_nonzero(values == greatest)) * n // len(values)
-        interval = _scaled(wilson_interval(n_greatest, n, level=level), least, greatest)
+    if math.isfinite(greatest - least) and np.isin(values, metric.bounds).all():
+        right = (values == greatest).astype(np.float64)
+        if groups is None:
+            interval = wilson_interval(int(right.sum()), len(right), level=level)
+        else:
+            interval = cluster_proportion_interval(right, groups, level=level)
+        interval = _scaled(interval, least, greatest)
     else:
         interval = mean_interval(values, groups, level=level)
     if groups is None:

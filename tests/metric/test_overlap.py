@@ -46,12 +46,12 @@ BLEU_PARAMETERS = [
 ]
 
 
-# Exactly equal: the same counts go through the same function.
+# 1e-12: the same counts go through the same formula, in numpy.
 @pytest.mark.parametrize("parameters", BLEU_PARAMETERS, ids=str)
 def test_bleu_equals_sacrebleu(parameters):
     for references in ([FIRST], [FIRST, SECOND]):
         expected = BLEU(**parameters).corpus_score(ANSWERS, references).score
-        assert value(Bleu(**parameters), ANSWERS, *references) == expected
+        assert value(Bleu(**parameters), ANSWERS, *references) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,22 @@ def test_chrf_equals_sacrebleu(parameters):
 segments = st.lists(st.sampled_from(list("abcde.,我们")), max_size=9).map(" ".join)
 
 
+corpora = st.lists(st.tuples(segments, segments, segments), min_size=1, max_size=6)
+
+
 @settings(max_examples=60)
-@given(st.lists(st.tuples(segments, segments, segments), min_size=1, max_size=6))
-def test_any_corpus_equals_sacrebleu(corpus):
+@given(corpora, st.sampled_from(BLEU_PARAMETERS))
+def test_bleu_of_any_corpus_equals_sacrebleu(corpus, parameters):
     answers, first, second = (list(column) for column in zip(*corpus, strict=True))
-    assert value(Bleu(), answers, first, second) == BLEU().corpus_score(answers, [first, second]).score
+    expected = BLEU(**parameters).corpus_score(answers, [first, second]).score
+    assert value(Bleu(**parameters), answers, first, second) == pytest.approx(expected, rel=1e-12)
+
+
+# Exactly equal: the same counts go through the same function.
+@settings(max_examples=60)
+@given(corpora)
+def test_chrf_of_any_corpus_equals_sacrebleu(corpus):
+    answers, first, _ = (list(column) for column in zip(*corpus, strict=True))
     assert value(Chrf(word_order=2), answers, first) == CHRF(word_order=2).corpus_score(answers, [first]).score
 
 
@@ -85,7 +96,8 @@ def test_documents_may_have_different_numbers_of_references():
         for i, (a, f, s) in enumerate(zip(ANSWERS, FIRST, SECOND, strict=True))
     ]
     second = [s if i % 2 else None for i, s in enumerate(SECOND)]
-    assert float(Bleu().value(np.sum(rows, axis=0))) == BLEU().corpus_score(ANSWERS, [FIRST, second]).score
+    expected = BLEU().corpus_score(ANSWERS, [FIRST, second]).score
+    assert float(Bleu().value(np.sum(rows, axis=0))) == pytest.approx(expected, rel=1e-12)
 
 
 # sacrebleu 2.6.0: sentence_score("the cat", ["the cat"]) is 0 without effective_order, since there are no 3-grams.
@@ -110,6 +122,13 @@ def test_answers_ending_in_a_detached_period_are_scored_in_silence(caplog):
     with caplog.at_level(logging.WARNING):
         value(Bleu(), ["a b ."] * 150, ["a b ."] * 150)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("metric", [Bleu(), Bleu(smooth_method="floor"), Chrf(), Chrf(word_order=2)])
+def test_rows_may_be_means_over_repeats(metric):
+    rows = np.array([metric.row(generated(a, r)) for a, r in zip(ANSWERS, FIRST, strict=True)])
+    whole, halves = metric.value(rows.sum(axis=0)), metric.value((rows / 2).sum(axis=0))
+    assert float(halves) == pytest.approx(float(whole), rel=1e-12)
 
 
 def test_document_without_references_cannot_be_scored():

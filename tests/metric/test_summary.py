@@ -68,8 +68,8 @@ def test_clusters_of_one_are_no_clusters():
 
 
 def test_repeats_are_averaged_within_their_document():
-    by_document = np.array([[1, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [1, 0, 0]])
-    summary = summarise(Accuracy(), mean_rows(by_document.ravel()), np.repeat(list("vwxyz"), 3))
+    by_document = np.array([[0.3, 0.8, 0.1], [0, 0, 1], [1, 0.5, 1], [0, 0.1, 0], [1, 0, 0]])
+    summary = summarise(TokenF1(), mean_rows(by_document.ravel()), np.repeat(list("vwxyz"), 3))
     means = by_document.mean(axis=1)
     expected = stats.t.interval(0.95, 4, loc=means.mean(), scale=stats.sem(means))
     assert (summary.method, summary.n, summary.n_clusters) == ("cluster-t", 15, 5)
@@ -77,10 +77,20 @@ def test_repeats_are_averaged_within_their_document():
     assert (summary.low, summary.high) == pytest.approx(np.clip(expected, 0, 1), rel=1e-12)
 
 
-def test_clusters_that_are_all_right_count_once_each():
+def test_right_and_wrong_in_clusters_have_a_wilson_interval_of_the_effective_size():
+    summary = summarise(Accuracy(), mean_rows([1, 1, 0, 0, 1, 1, 0, 1]), list("aabbccdd"))
+    assert summary.method == "cluster-wilson"
+    assert (summary.n, summary.n_clusters) == (8, 4)
+    assert summary.low < summarise(Accuracy(), mean_rows([1, 1, 0, 0, 1, 1, 0, 1])).low
+    assert summary.standard_error == pytest.approx(stats.sem([1, 0, 1, 0.5]), rel=1e-12)
+
+
+def test_clusters_that_are_all_right_still_leave_doubt():
     summary = summarise(Accuracy(), mean_rows([1] * 12), np.repeat(list("abcd"), 3))
-    expected = stats.binomtest(4, 4).proportion_ci(0.95, "wilson")
-    assert (summary.low, summary.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    alone = summarise(Accuracy(), mean_rows([1] * 12))
+    assert summary.high == 1.0
+    assert summary.low < alone.low
+    assert summary.standard_error is None
 
 
 def test_interval_of_perplexity_is_the_exponential_of_that_of_the_mean_surprise():
@@ -140,7 +150,8 @@ def test_bootstrap_of_clusters_is_wider_where_they_hold_alike_rows():
         (TokenF1(), mean_rows([0.4, 0.4, 0.4]), None, "all samples are equal"),
         (TokenF1(), mean_rows([0.1] * 7), None, "all samples are equal"),  # 0.1 * 7 / 7 is not exactly 0.1
         (TokenF1(), mean_rows([0.4, 0.5]), ["a", "a"], "a single cluster"),
-        (Accuracy(), mean_rows([0, 1, 0, 1]), list("aabb"), "all clusters are equal"),
+        (TokenF1(), mean_rows([0.2, 1, 0.2, 1]), list("aabb"), "all clusters are equal"),
+        (Accuracy(), mean_rows([0, 1]), list("aa"), "a single cluster"),
         (LogProb(), mean_rows([0.0, 0.0]), None, "all samples are equal"),
         (Perplexity(), np.array([[-3.0, 2.0]]), None, "a single sample"),
         (Perplexity(), np.array([[-3.0, 2.0], [-6.0, 4.0]]), None, "all samples are equal"),
