@@ -5,26 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli.console import stdout_console
+from evalharness.cli.flags import RESULTS_VARIABLE
+from evalharness.cli.sample_text import inert, sample_text
 from evalharness.errors import EXIT_OK, StoreError
 
 if TYPE_CHECKING:
     from evalharness.run.record import RunRecord
     from evalharness.run.store import ResultStore, RunEntry
 
-RESULTS_VARIABLE = "EVALHARNESS_RESULTS"
 _DEFAULT_RESULTS = "results"
 _FORMATS = ("json", "csv", "markdown", "latex")
 _DEFAULT_SAMPLES = 10
 #: Subcommands that `reproduce --go` may start: a record is data, and must not be able to start anything else.
 _REPRODUCIBLE = ("run", "score")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LIST_EXAMPLES = """Examples:
   evalharness runs list
@@ -137,10 +136,10 @@ def show_run(args: argparse.Namespace) -> int:
         _print_json({"where": where, "record": record.model_dump(mode="json"), "samples": samples})
         return EXIT_OK
     for name, text in _facts(record).items():
-        print(_inert(f"{name:<10} {text}"))
+        print(inert(f"{name:<10} {text}"))
     stdout_console().print(results_table(record, where))
     for sample in samples:
-        print(_sample_text(sample))
+        print(sample_text(sample))
     return EXIT_OK
 
 
@@ -159,7 +158,7 @@ def export_runs(args: argparse.Namespace) -> int:
         records = [entry.record for entry in entries if entry.record is not None]
         for entry in entries:
             if entry.state == "corrupt":
-                print(_inert(f"left out: {entry.where} is corrupt: {entry.reason}"), file=sys.stderr)
+                print(inert(f"left out: {entry.where} is corrupt: {entry.reason}"), file=sys.stderr)
     text = FORMATS[args.format](rows_of(records))
     if args.output is None:
         sys.stdout.write(text)
@@ -185,8 +184,8 @@ def reproduce_run(args: argparse.Namespace) -> int:
             args.run, "this record holds no command that evaluates a model", "see `runs show` for its settings"
         )
     for name, (then, now) in _changes(record).items():
-        print(_inert(f"warning: {name} was {then}, is {now}"), file=sys.stderr)
-    print(_inert(shlex.join(["evalharness", *record.command])), flush=True)
+        print(inert(f"warning: {name} was {then}, is {now}"), file=sys.stderr)
+    print(inert(shlex.join(["evalharness", *record.command])), flush=True)
     if not args.go:
         return EXIT_OK
     if any(MASK in argument for argument in record.command):
@@ -239,7 +238,7 @@ def _entries_table(entries: Sequence[RunEntry], root: str) -> Any:
         table.add_column(name, overflow="fold")
     for entry in entries:
         note = entry.reason or _headlines(entry.record)
-        table.add_row(*(Text(_inert(text)) for text in (entry.run_id, entry.model, entry.state, note)))
+        table.add_row(*(Text(inert(text)) for text in (entry.run_id, entry.model, entry.state, note)))
     return table
 
 
@@ -289,48 +288,13 @@ def _samples(
                 break
 
 
-def _sample_text(sample: Mapping[str, Any]) -> str:
-    prompt = sample["prompt"]
-    if not isinstance(prompt, str):
-        prompt = "\n".join(f"<{message['role']}> {message['text']}" for message in prompt)
-    parts = {
-        "prompt": prompt,
-        "choices": "\n".join(sample["choices"]),
-        "references": "\n".join(sample["references"]),
-        "responses": "\n".join(_response_text(each) for repeat in sample["responses"] for each in repeat),
-        "answers": "\n".join("(none)" if answer is None else answer for answer in sample["answers"]),
-        "error": sample["error"] or "",
-        "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
-    }
-    lines = [f"--- {sample['task']} · document {sample['document_id']}"]
-    for name, text in parts.items():
-        if text:
-            lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
-    return _inert("\n".join(lines))
-
-
-def _response_text(response: Mapping[str, Any]) -> str:
-    match response["kind"]:
-        case "generated":
-            return f"{response['text']}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
-        case "failed":
-            return f"failed: {response['error']}"
-        case _:
-            return f"logprob {response['logprob']:.6g} over {response['n_tokens']} tokens"
-
-
-def _inert(text: str) -> str:
-    """Show control characters as escapes: model output must not move the cursor, retitle the terminal or reorder text."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
 def _changes(record: RunRecord) -> Mapping[str, tuple[str, str]]:
     from evalharness.run.provenance import collect, differences
 
     path = str(record.model.identity.get("path") or "")
     changes = dict(differences(record.provenance, collect(path)))
     then, now = record.model.identity.get("weights"), _weights(record, path)
-    if then is not None and now != then:
+    if path and then is not None and now != then:
         changes["fingerprint of the weights"] = (str(then), now or "not found at its path")
     return changes
 

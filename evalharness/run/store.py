@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -20,41 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic_core import from_json
-
 from evalharness.errors import StoreError, UserError, suggest
 from evalharness.run.atomic import sync_directory, write_atomically
 from evalharness.run.journal import JOURNAL_FILE, RUN_FILE, Journal
+from evalharness.run.listing import FoundRun, by_path, scan
 from evalharness.run.lock import is_being_written
-from evalharness.run.masking import mask_json
-from evalharness.run.record import (
-    RunRecord,
-    SampleRecord,
-    canonical_json,
-    decode_record,
-    encode_record,
-    encode_results,
-)
+from evalharness.run.plan import PLAN_FILE, Plan, decode_plan, encode_plan
+from evalharness.run.plan import plan_fingerprint as plan_fingerprint
+from evalharness.run.record import RunRecord, SampleRecord, decode_record, encode_record, encode_results
 from evalharness.run.samples import SAMPLES_FILE, read_samples, write_samples
 
-PLAN_FILE = "plan.json"
 RESULTS_FILE = "results.json"
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-_PLAN_VERSION = 1
 
 State = Literal["committed", "unfinished", "corrupt"]
-
-
-def plan_fingerprint(plan: Mapping[str, Any]) -> str:
-    """Return the hex sha256 of a plan in canonical JSON: equal for equal work, whatever secrets it is done with."""
-    text = json.dumps(_plain(plan), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _plain(plan: Mapping[str, Any]) -> Any:
-    # Through JSON and back first, so that a plan read from disk has the fingerprint of the one written.
-    return mask_json(json.loads(json.dumps(plan, allow_nan=False)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +57,7 @@ class RunDirectory:
     path: the local directory (a staging one for a remote store). where: where the run will be found once committed.
     """
 
-    def __init__(self, path: Path, plan: _Plan, remote: tuple[Any, str, str] | None = None) -> None:
+    def __init__(self, path: Path, plan: Plan, remote: tuple[Any, str, str] | None = None) -> None:
         self.path = path
         self.run_id = path.name
         self.plan_fingerprint = plan.fingerprint
@@ -138,12 +117,6 @@ class RunDirectory:
         shutil.rmtree(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    fingerprint: str
-    created: dt.datetime
-
-
 class ResultStore:
     """The runs under one root: a local folder, or a URL that fsspec understands, such as ``s3://bucket/results``.
 
@@ -175,22 +148,15 @@ class ResultStore:
             raise StoreError.at(repr(model_slug), "cannot name a folder of results", "use letters, digits and . _ + -")
         created = dt.datetime.now(dt.UTC).replace(microsecond=0)
         path = self._local / model_slug / f"{created:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-        fingerprint = plan_fingerprint(plan)
-        content = {
-            "schema_version": _PLAN_VERSION,
-            "fingerprint": fingerprint,
-            "created": created.isoformat(),
-            "plan": _plain(plan),
-        }
         try:
             path.mkdir(parents=True)
-            write_atomically(path / PLAN_FILE, canonical_json(content))
+            write_atomically(path / PLAN_FILE, encode_plan(plan, created))
             sync_directory(path.parent)
         except OSError as error:
             raise StoreError.at(
                 path, f"the run directory cannot be created: {error.strerror}", "choose another results folder"
             ) from error
-        return self._directory(path, _Plan(fingerprint, created))
+        return self._directory(path, Plan(plan_fingerprint(plan), created))
 
     def find_unfinished(self, model_slug: str, plan_fingerprint: str) -> RunDirectory | None:
         """Return the newest run of exactly this work that was begun and not committed; None where there is none."""
@@ -201,7 +167,7 @@ class ResultStore:
             if (path / RUN_FILE).exists():
                 continue
             try:
-                plan = _decode_plan((path / PLAN_FILE).read_bytes(), path)
+                plan = decode_plan((path / PLAN_FILE).read_bytes(), path)
             except (OSError, UserError):
                 continue  # `runs` lists it as corrupt
             if plan.fingerprint == plan_fingerprint and not self._is_uploaded(path):
@@ -226,14 +192,18 @@ class ResultStore:
     ) -> Iterator[dict[str, Any]]:
         """Yield the samples of a run, or of one of its tasks, as `read_samples` describes them."""
         directory = self._resolve(str(run))
-        with directory.files.open(f"{directory.path}/{SAMPLES_FILE}", "rb") as file:
+        try:
+            opened = directory.files.open(f"{directory.path}/{SAMPLES_FILE}", "rb")
+        except OSError as error:
+            raise StoreError.at(directory.shown(SAMPLES_FILE), f"cannot be read: {error.strerror or error}") from error
+        with opened as file:
             yield from read_samples(file, directory.shown(SAMPLES_FILE), task, columns)
 
     def locate(self, run: str | Path) -> str:
         """Return the directory of a committed run, as a path or URL; takes and raises what `load` does."""
         return self._resolve(str(run)).shown()
 
-    def _directory(self, path: Path, plan: _Plan) -> RunDirectory:
+    def _directory(self, path: Path, plan: Plan) -> RunDirectory:
         if not self._is_remote:
             return RunDirectory(path, plan)
         inner = f"{path.parent.name}/{path.name}"
@@ -243,17 +213,17 @@ class ResultStore:
         """Whether a staged run was committed by a process that then died before it removed the staging directory."""
         return self._is_remote and bool(self._files.exists(f"{self._base}/{path.parent.name}/{path.name}/{RUN_FILE}"))
 
-    def _directories(self) -> list[_Listed]:
-        found = _scan(self._files, self._base, self.root)
+    def _directories(self) -> list[FoundRun]:
+        found = scan(self._files, self._base, self.root)
         if self._is_remote:
             import fsspec
 
             uploaded = {each.run_id for each in found}
-            staged = _scan(fsspec.filesystem("file"), str(self._local), str(self._local))
+            staged = scan(fsspec.filesystem("file"), str(self._local), str(self._local))
             found += [each for each in staged if each.run_id not in uploaded]
         return found
 
-    def _entry(self, directory: _Listed) -> RunEntry:
+    def _entry(self, directory: FoundRun) -> RunEntry:
         def entry(state: State, reason: str | None = None, record: RunRecord | None = None) -> RunEntry:
             return RunEntry(directory.run_id, directory.model, state, directory.shown(), record, reason)
 
@@ -262,7 +232,7 @@ class ResultStore:
                 record = decode_record(directory.read(RUN_FILE), RUN_FILE)
                 missing = [name for name in (SAMPLES_FILE, RESULTS_FILE) if name not in directory.names]
                 return entry("corrupt", f"{missing[0]} is missing") if missing else entry("committed", record=record)
-            _decode_plan(directory.read(PLAN_FILE), PLAN_FILE)
+            decode_plan(directory.read(PLAN_FILE), PLAN_FILE)
         except UserError as error:
             return entry("corrupt", str(error.problems[0]).replace("\n", " "))
         kept = f"{directory.count_responses()} responses kept"
@@ -270,10 +240,10 @@ class ResultStore:
             return entry("unfinished", f"being written now; {kept}")
         return entry("unfinished", f"{kept}; the same command resumes it")
 
-    def _resolve(self, run: str) -> _Listed:
-        by_path = _by_path(run)
-        if by_path is not None:
-            return by_path
+    def _resolve(self, run: str) -> FoundRun:
+        named = by_path(run)
+        if named is not None:
+            return named
         directories = self._directories()
         matching = [each for each in directories if each.answers_to(run)]
         committed = [each for each in matching if RUN_FILE in each.names]
@@ -288,83 +258,6 @@ class ResultStore:
             )
         known = [each.run_id for each in directories if RUN_FILE in each.names]
         raise StoreError.at(self.root, f"there is no run `{run}`", suggest(run, known, noun="runs", limit=10))
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A directory that holds, or should hold, a run; `files` is the fsspec file system that `path` lies in."""
-
-    files: Any
-    path: str
-    url: str
-    model: str
-    run_id: str
-    names: frozenset[str]
-
-    def shown(self, name: str = "") -> str:
-        return f"{self.url}/{name}" if name else self.url
-
-    def answers_to(self, text: str) -> bool:
-        return text != "" and (
-            self.run_id.startswith(text)
-            or self.run_id.rpartition("-")[2].startswith(text)
-            or text == f"{self.model}/{self.run_id}"
-        )
-
-    def read(self, name: str) -> bytes:
-        try:
-            data: bytes = self.files.cat_file(f"{self.path}/{name}")
-        except OSError as error:
-            raise StoreError.at(self.shown(name), f"cannot be read: {error.strerror or error}") from error
-        return data
-
-    def count_responses(self) -> int:
-        if JOURNAL_FILE not in self.names:
-            return 0
-        return self.read(JOURNAL_FILE).count(b'","response":{')
-
-
-def _scan(files: Any, base: str, url: str) -> list[_Listed]:
-    """Find run directories two levels below `base`, in one listing: a remote store is asked once, not once a run."""
-    try:
-        paths = files.find(base, maxdepth=3)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError.at(url, f"cannot be listed: {error.strerror or error}") from error
-    names: dict[tuple[str, str], set[str]] = {}
-    for path in paths:
-        parts = path[len(base) :].strip("/").split("/")
-        if len(parts) == 3 and not any(part.startswith(".") for part in parts):
-            names.setdefault((parts[0], parts[1]), set()).add(parts[2])
-    return [
-        _Listed(files, f"{base}/{model}/{run_id}", f"{url}/{model}/{run_id}", model, run_id, frozenset(inside))
-        for (model, run_id), inside in names.items()
-        if inside & {RUN_FILE, PLAN_FILE, JOURNAL_FILE}
-    ]
-
-
-def _by_path(run: str) -> _Listed | None:
-    import fsspec
-
-    if "://" not in run and not (Path(run).expanduser() / RUN_FILE).is_file() and Path(run).name != RUN_FILE:
-        return None
-    url = run if "://" in run else str(Path(run).expanduser().absolute())
-    url = url.removesuffix(f"/{RUN_FILE}").rstrip("/")
-    files, path = fsspec.url_to_fs(url)
-    model, _, run_id = path.strip("/").rpartition("/")
-    return _Listed(files, path, url, model.rpartition("/")[2], run_id, frozenset({RUN_FILE}))
-
-
-def _decode_plan(data: bytes, where: object) -> _Plan:
-    try:
-        content = from_json(data)
-        plan = _Plan(content["fingerprint"], dt.datetime.fromisoformat(content["created"]))
-        if plan_fingerprint(content["plan"]) != plan.fingerprint:
-            raise ValueError("its fingerprint does not match")
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError.at(where, f"the plan is damaged: {error}", "delete the run directory") from error
-    return plan
 
 
 def _default_staging(root: str) -> Path:

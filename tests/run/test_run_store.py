@@ -339,6 +339,13 @@ def test_remote_run_already_committed_is_not_overwritten(remote, tmp_path):
     assert [entry.state for entry in remote.runs()] == ["committed"]
 
 
+def test_lost_samples_are_a_store_error(store):
+    directory = finished_run(store)
+    (directory.path / "samples.parquet").unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        list(store.samples(directory.run_id))
+
+
 def test_unknown_protocol_is_a_store_error():
     with pytest.raises(StoreError, match="cannot be used"):
         ResultStore("nonsense://bucket")

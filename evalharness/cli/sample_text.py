@@ -1,0 +1,45 @@
+"""A stored sample as text for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def sample_text(sample: Mapping[str, Any]) -> str:
+    """Return one stored sample, as `ResultStore.samples` yields it, as lines of text."""
+    prompt = sample["prompt"]
+    if not isinstance(prompt, str):
+        prompt = "\n".join(f"<{message['role']}> {message['text']}" for message in prompt)
+    parts = {
+        "prompt": prompt,
+        "choices": "\n".join(sample["choices"]),
+        "references": "\n".join(sample["references"]),
+        "responses": "\n".join(_response_text(each) for repeat in sample["responses"] for each in repeat),
+        "answers": "\n".join("(none)" if answer is None else answer for answer in sample["answers"]),
+        "error": sample["error"] or "",
+        "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
+    }
+    lines = [f"--- {sample['task']} · document {sample['document_id']}"]
+    for name, text in parts.items():
+        if text:
+            lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
+    return inert("\n".join(lines))
+
+
+def _response_text(response: Mapping[str, Any]) -> str:
+    match response["kind"]:
+        case "generated":
+            return f"{response['text']}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
+        case "failed":
+            return f"failed: {response['error']}"
+        case _:
+            return f"logprob {response['logprob']:.6g} over {response['n_tokens']} tokens"
+
+
+def inert(text: str) -> str:
+    """Show control characters as escapes: model output must not move the cursor, retitle the terminal or reorder text."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
