@@ -90,10 +90,8 @@ class TransformersBackend:
             elif isinstance(outcome, Failed):
                 if outcome.key not in done:
                     yield outcome
-            elif Generate in self.capabilities:
+            else:
                 generate_jobs.append(outcome)
-            elif outcome.request.key not in done:
-                yield Failed(outcome.request.key, "a masked model cannot generate text")
         yield from self._score(score_jobs, done)
         yield from self._generate(generate_jobs, done)
 
@@ -205,8 +203,8 @@ class TransformersBackend:
         self._counters["out_of_memory"] += 1
         if n_rows > 1:
             self._most_tokens = min(self._most_tokens, n_tokens / 2)
-        gc.collect()
         if self._checkpoint.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
         self._settings.on_event("out_of_memory", {"rows": n_rows, "padded_tokens": n_tokens, "next_rows": n_rows // 2})
 

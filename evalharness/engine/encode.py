@@ -253,6 +253,8 @@ class Encoder:
         return ScoreJob(request, tuple(pieces), len(tokens), 0, 0)
 
     def _generate(self, request: Generate, prompt: str, texts: _Texts) -> GenerateJob:
+        if self._kind == "masked":
+            raise _Unanswerable("a masked model cannot generate text")
         context, new = self._checkpoint.context_tokens, request.decoding.max_new_tokens
         if self._kind == "encoder_decoder":
             if new >= context:
@@ -411,10 +413,11 @@ def split_whitespace(prompt: str, continuation: str) -> tuple[str, str]:
 def _cut(n_tokens: int, first: int, size: int, asked: Windows) -> Iterable[Window]:
     if first < 1:
         raise _Unanswerable("the windows are too short to hold a token beside the special tokens")
-    step = asked.stride or first
-    if not 1 <= step <= first:
-        raise _Unanswerable(f"a stride of {step} tokens would skip tokens: windows score at most {first}")
-    return windows(n_tokens, first=first, size=size, step=step)
+    step = first if asked.stride is None else asked.stride
+    longest = asked.max_tokens or size
+    if not 1 <= step <= longest:
+        raise _Unanswerable(f"a stride of {step} tokens would skip tokens: the windows hold {longest}")
+    return windows(n_tokens, first=first, size=size, step=min(step, first))  # special tokens take some of the room
 
 
 def _ends_with_assistant(prompt: tuple[Message, ...]) -> bool:
