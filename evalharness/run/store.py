@@ -235,7 +235,8 @@ class ResultStore:
             decode_plan(directory.read(PLAN_FILE), PLAN_FILE)
         except UserError as error:
             return entry("corrupt", str(error.problems[0]).replace("\n", " "))
-        kept = f"{directory.count_responses()} responses kept"
+        n_responses = directory.count_responses()
+        kept = "1 response kept" if n_responses == 1 else f"{n_responses} responses kept"
         if is_being_written(Path(directory.path)):
             return entry("unfinished", f"being written now; {kept}")
         return entry("unfinished", f"{kept}; the same command resumes it")

@@ -174,7 +174,7 @@ directory.commit(record(directory), samples())
     child = subprocess.run([sys.executable, "-c", program, store.root, str(Path(__file__).parent)])
     assert child.returncode == -9
     (entry,) = store.runs()
-    assert (entry.state, entry.reason) == ("unfinished", "1 responses kept; the same command resumes it")
+    assert (entry.state, entry.reason) == ("unfinished", "1 response kept; the same command resumes it")
     resumed = store.find_unfinished("tiny", plan_fingerprint(PLAN))
     resumed.commit(record(resumed), samples())
     assert [entry.state for entry in store.runs()] == ["committed"]
