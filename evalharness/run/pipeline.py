@@ -21,7 +21,7 @@ from evalharness.run.journal import Journal
 from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
-from evalharness.run.provenance import collect, peak_memory_bytes
+from evalharness.run.provenance import collect, package_versions, peak_memory_bytes
 from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
 from evalharness.run.scoring import group_record, make_samples, step_history, task_record
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
@@ -140,7 +140,9 @@ def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[Prepar
 
 def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore) -> tuple[RunDirectory, bool]:
     """Return the unfinished run of the same work, or a new directory; and which of the two it is."""
+    versions = package_versions()
     plan = {
+        "versions": {name: versions.get(name) for name in ("evalharness", "torch", "transformers", "tokenizers")},
         "model": dataclasses.asdict(backend.identity()),
         "tasks": {
             task.name: {

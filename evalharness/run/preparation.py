@@ -92,7 +92,7 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     rows = read_split(task.spec.data, task.spec.data.split, where=task.where("data"), mirror=settings.data_root)
     documents = make_documents(task, rows)[: settings.limit]
     n_shots, pool = _shots(task, settings)
-    unconditional = any(spec.name == "accuracy_mutual_information" for spec, _ in metrics)
+    unconditional = any(getattr(metric, "needs_unconditional", False) for _, metric in metrics)
     prompter = Prompter(task, pool, n_shots=n_shots, seed=settings.seed, chat=chat, unconditional=unconditional)
     asked = tuple(prompter.ask(document) for document in documents)
     return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents))
