@@ -15,10 +15,11 @@ import torch
 import transformers
 
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
+from evalharness.engine.checkpoint import Checkpoint, open_checkpoint
 from evalharness.engine.decode import Continuation, generate_batch
 from evalharness.engine.encode import Encoder, GenerateJob, ScoreJob
 from evalharness.engine.fingerprint import text_fingerprint, tokenizer_fingerprint, weight_facts, weight_files
-from evalharness.engine.load import Checkpoint, LoadedModel, load_model, open_checkpoint
+from evalharness.engine.load import LoadedModel, load_model
 from evalharness.engine.plan import (
     Batch,
     GenerateRow,

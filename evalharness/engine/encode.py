@@ -6,22 +6,16 @@ continuation that a merge over the boundary leaves without tokens, P(BOS | BOS) 
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from evalharness.engine.load import Checkpoint
+from evalharness.engine.checkpoint import Checkpoint
+from evalharness.engine.texts import Ids, Texts, split_whitespace
+from evalharness.engine.windows import Unanswerable, cut_text
 from evalharness.request import Failed, Generate, Message, Prompt, Request, Score, ScoreText, Windows
-
-#: Token ids: four bytes each, for a few-shot task can hold a hundred million of them.
-if TYPE_CHECKING:
-    Ids = array[int]
-else:
-    Ids = array  # cannot be subscripted at run time before Python 3.12
 
 #: Requests encoded at a time; their texts are tokenised in one call, each distinct text once.
 _CHUNK_REQUESTS = 4096
@@ -63,31 +57,6 @@ class GenerateJob:
 Job = ScoreJob | GenerateJob
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Tokens [begin, end) of a text are seen and [scored, end) scored."""
-
-    begin: int
-    scored: int
-    end: int
-
-
-class _Unanswerable(Exception):  # noqa: N818 - not an error of the program: it becomes the reason of a `Failed`
-    """Why a request cannot be answered."""
-
-
-def windows(n_tokens: int, *, first: int, size: int, step: int) -> Iterator[Window]:
-    """Cut a text: the first window scores `first` tokens, later ones see `size` tokens and score the last `step`.
-
-    Each token is scored exactly once; the last window scores what is left, with its full context.
-    """
-    end = 0
-    while end < n_tokens:
-        scored = end
-        end = min(n_tokens, end + (step if end else first))
-        yield Window(max(0, end - size) if scored else 0, scored, end)
-
-
 class Encoder:
     """Turns requests into jobs for one checkpoint."""
 
@@ -112,9 +81,9 @@ class Encoder:
             if not isinstance(request, ScoreText) and request.prompt not in prompts and request.prompt not in failures:
                 try:
                     prompts[request.prompt] = self._render(request.prompt)
-                except _Unanswerable as reason:
+                except Unanswerable as reason:
                     failures[request.prompt] = str(reason)
-        texts = _Texts(self._tokenizer, self._bos_text(), self._n_suffix)
+        texts = Texts(self._tokenizer, self._bos_text(), self._n_suffix)
         for request in requests:
             self._collect(request, prompts, texts)
         texts.tokenise()
@@ -128,12 +97,12 @@ class Encoder:
                     yield self._score(request, prompts[request.prompt], texts)
                 else:
                     yield self._generate(request, prompts[request.prompt], texts)
-            except _Unanswerable as reason:
+            except Unanswerable as reason:
                 yield Failed(request.key, str(reason))
 
     # Which texts a request needs, so that all are tokenised in one call.
 
-    def _collect(self, request: Request, prompts: dict[Prompt, str], texts: _Texts) -> None:
+    def _collect(self, request: Request, prompts: dict[Prompt, str], texts: Texts) -> None:
         if isinstance(request, ScoreText):
             texts.want(request.text, specials=False)
             if self._kind == "encoder_decoder":
@@ -152,9 +121,9 @@ class Encoder:
 
     # The three kinds of request.
 
-    def _score(self, request: Score, prompt: str, texts: _Texts) -> ScoreJob:
+    def _score(self, request: Score, prompt: str, texts: Texts) -> ScoreJob:
         if not request.continuation:
-            raise _Unanswerable("the continuation is empty: there is nothing to score")
+            raise Unanswerable("the continuation is empty: there is nothing to score")
         prompt, continuation = split_whitespace(prompt, request.continuation)
         if self._kind == "encoder_decoder":
             return self._score_by_decoder(request, prompt, continuation, texts)
@@ -168,7 +137,7 @@ class Encoder:
         piece = Piece(Ids("i"), inputs, len(inputs) - len(targets), targets)
         return ScoreJob(request, (piece,), len(targets), len(before) - truncated, truncated)
 
-    def _boundary(self, prompt: str, continuation: str, texts: _Texts) -> tuple[Ids, Ids]:
+    def _boundary(self, prompt: str, continuation: str, texts: Texts) -> tuple[Ids, Ids]:
         """Split the ids of prompt + continuation by the count of the prompt's own ids.
 
         Where a merge over the boundary leaves the continuation none, the split is where both begin to differ.
@@ -183,33 +152,33 @@ class Encoder:
             split = min(common, len(whole) - 1)
             before, targets = whole[: max(0, split)], whole[max(0, split) :]
         if not targets:
-            raise _Unanswerable("the tokenizer makes no token of the continuation")
+            raise Unanswerable("the tokenizer makes no token of the continuation")
         if not before:
             before = self._prefix()
         return before, targets
 
-    def _boundary_without_prompt(self, continuation: str, texts: _Texts) -> tuple[Ids, Ids]:
+    def _boundary_without_prompt(self, continuation: str, texts: Texts) -> tuple[Ids, Ids]:
         targets = texts.ids(continuation, specials=False)
         if len(targets) > 1 and targets[0] == self._prefix_token_id:
             return targets[:1], targets[1:]
         if not targets:
-            raise _Unanswerable("the tokenizer makes no token of the continuation")
+            raise Unanswerable("the tokenizer makes no token of the continuation")
         if self._kind == "masked":
             return Ids("i"), targets
         return self._prefix(), targets
 
-    def _score_by_decoder(self, request: Score, prompt: str, continuation: str, texts: _Texts) -> ScoreJob:
+    def _score_by_decoder(self, request: Score, prompt: str, continuation: str, texts: Texts) -> ScoreJob:
         """Encoder-decoder: the encoder reads the prompt, the decoder scores the continuation without an end token."""
         targets = texts.ids(continuation, specials=False)
         if not targets:
-            raise _Unanswerable("the tokenizer makes no token of the continuation")
+            raise Unanswerable("the tokenizer makes no token of the continuation")
         start = self._decoder_prefix()
         self._refuse_long(len(start) + len(targets) - 1, self._checkpoint.context_tokens)
         source, truncated = self._source(prompt, texts)
         piece = Piece(source, start + targets[:-1], len(start) - 1, targets)
         return ScoreJob(request, (piece,), len(targets), len(source), truncated)
 
-    def _score_by_masks(self, request: Score, prompt: str, continuation: str, texts: _Texts) -> ScoreJob:
+    def _score_by_masks(self, request: Score, prompt: str, continuation: str, texts: Texts) -> ScoreJob:
         """Masked: the pseudo-log-likelihood of Salazar et al. 2020 (arXiv:1910.14659), one masked copy a scored token."""
         head, tail = self._special_ends(texts)
         if prompt:
@@ -225,44 +194,55 @@ class Encoder:
         n_prompt_tokens = len(head) + len(before) + len(tail)
         return ScoreJob(request, tuple(pieces), len(targets), n_prompt_tokens, truncated)
 
-    def _score_text(self, request: ScoreText, texts: _Texts) -> ScoreJob:
+    def _score_text(self, request: ScoreText, texts: Texts) -> ScoreJob:
         tokens = texts.ids(request.text, specials=False)
         if not tokens:
-            raise _Unanswerable("the text is empty: there is nothing to score")
+            raise Unanswerable("the text is empty: there is nothing to score")
         size = self._window_tokens(request.windows)
         pieces: list[Piece] = []
         if self._kind == "masked":
             head, tail = self._special_ends(texts)
             room = size - len(head) - len(tail)
-            for cut in _cut(len(tokens), room, room, request.windows):
-                pieces += self._masked_pieces(head, tokens[cut.begin : cut.end], tail, cut.scored - cut.begin)
+            for window in cut_text(len(tokens), room, room, request.windows):
+                pieces += self._masked_pieces(
+                    head, tokens[window.begin : window.end], tail, window.scored - window.begin
+                )
         elif self._kind == "encoder_decoder":
             start = self._decoder_prefix()
             source = texts.ids("", specials=True) or self._prefix()
             room = size + 1 - len(start)
-            for cut in _cut(len(tokens), room, room, request.windows):
-                inputs = start + tokens[cut.begin : cut.end - 1]
+            for window in cut_text(len(tokens), room, room, request.windows):
+                inputs = start + tokens[window.begin : window.end - 1]
                 pieces.append(
-                    Piece(source, inputs, len(start) - 1 + cut.scored - cut.begin, tokens[cut.scored : cut.end])
+                    Piece(
+                        source,
+                        inputs,
+                        len(start) - 1 + window.scored - window.begin,
+                        tokens[window.scored : window.end],
+                    )
                 )
         else:
-            for cut in _cut(len(tokens), size, size + 1, request.windows):
-                inputs = tokens[cut.begin : cut.end - 1] if cut.scored else self._prefix() + tokens[: cut.end - 1]
-                n_scored = cut.end - cut.scored
-                pieces.append(Piece(Ids("i"), inputs, len(inputs) - n_scored, tokens[cut.scored : cut.end]))
+            for window in cut_text(len(tokens), size, size + 1, request.windows):
+                inputs = (
+                    tokens[window.begin : window.end - 1]
+                    if window.scored
+                    else self._prefix() + tokens[: window.end - 1]
+                )
+                n_scored = window.end - window.scored
+                pieces.append(Piece(Ids("i"), inputs, len(inputs) - n_scored, tokens[window.scored : window.end]))
         return ScoreJob(request, tuple(pieces), len(tokens), 0, 0)
 
-    def _generate(self, request: Generate, prompt: str, texts: _Texts) -> GenerateJob:
+    def _generate(self, request: Generate, prompt: str, texts: Texts) -> GenerateJob:
         if self._kind == "masked":
-            raise _Unanswerable("a masked model cannot generate text")
+            raise Unanswerable("a masked model cannot generate text")
         context, new = self._checkpoint.context_tokens, request.decoding.max_new_tokens
         if self._kind == "encoder_decoder":
             if new >= context:
-                raise _Unanswerable(f"max_new_tokens {new} does not fit the context of {context} tokens")
+                raise Unanswerable(f"max_new_tokens {new} does not fit the context of {context} tokens")
             source, truncated = self._source(prompt, texts)
             return GenerateJob(request, source, truncated)
         if new >= context:
-            raise _Unanswerable(f"max_new_tokens {new} leaves no room for a prompt in the context of {context} tokens")
+            raise Unanswerable(f"max_new_tokens {new} leaves no room for a prompt in the context of {context} tokens")
         ids = texts.opened(prompt) or self._prefix()
         truncated = max(0, len(ids) - (context - new))
         return GenerateJob(request, ids[truncated:], truncated)
@@ -275,7 +255,7 @@ class Encoder:
             return prompt
         template = self._checkpoint.template
         if template is None:
-            raise _Unanswerable(
+            raise Unanswerable(
                 "chat turns need a chat template, and the model is registered with `chat_template: none`"
             )
         turns = [{"role": turn.role, "content": turn.text} for turn in prompt]
@@ -291,26 +271,26 @@ class Encoder:
                 )
             )
         except (jinja2.TemplateError, ValueError) as error:
-            raise _Unanswerable(f"the chat template refuses these turns: {error}") from error
+            raise Unanswerable(f"the chat template refuses these turns: {error}") from error
 
     def _masked_pieces(self, head: Ids, body: Ids, tail: Ids, first: int) -> Iterator[Piece]:
         mask = self._tokenizer.mask_token_id
         if mask is None:
-            raise _Unanswerable("the tokenizer has no mask token, so that no token can be masked")
+            raise Unanswerable("the tokenizer has no mask token, so that no token can be masked")
         whole = head + body + tail
         for at in range(len(head) + first, len(head) + len(body)):
             inputs = whole[:]
             inputs[at] = mask
             yield Piece(Ids("i"), inputs, at, whole[at : at + 1])
 
-    def _source(self, prompt: str, texts: _Texts) -> tuple[Ids, int]:
+    def _source(self, prompt: str, texts: Texts) -> tuple[Ids, int]:
         """Encode what an encoder reads; what overflows is cut from the left of the text, behind leading special tokens."""
         ids = texts.ids(prompt, specials=True) or self._prefix()
         truncated = max(0, len(ids) - self._checkpoint.context_tokens)
         keep = min(self._n_prefix, len(ids))
         return (ids[:keep] + ids[keep + truncated :], truncated) if truncated else (ids, 0)
 
-    def _special_ends(self, texts: _Texts) -> tuple[Ids, Ids]:
+    def _special_ends(self, texts: Texts) -> tuple[Ids, Ids]:
         """Return the special tokens that the tokenizer puts before and after a text, such as [CLS] and [SEP]."""
         whole = texts.with_specials_around("a")
         return whole[: self._n_prefix], whole[len(whole) - self._n_suffix :]
@@ -318,12 +298,12 @@ class Encoder:
     def _window_tokens(self, asked: Windows) -> int:
         context = self._checkpoint.context_tokens
         if asked.max_tokens is not None and asked.max_tokens > context:
-            raise _Unanswerable(f"windows of {asked.max_tokens} tokens do not fit the context of {context} tokens")
+            raise Unanswerable(f"windows of {asked.max_tokens} tokens do not fit the context of {context} tokens")
         return asked.max_tokens or context
 
     def _refuse_long(self, n_tokens: int, room: int) -> None:
         if n_tokens > room:
-            raise _Unanswerable(
+            raise Unanswerable(
                 f"the continuation of {n_tokens} tokens is longer than the {room} tokens that the model can read; "
                 "a continuation is never truncated"
             )
@@ -333,7 +313,7 @@ class Encoder:
 
     def _prefix(self) -> Ids:
         if self._prefix_token_id is None:
-            raise _Unanswerable("the prompt is empty, and the tokenizer has neither BOS nor EOS to condition on")
+            raise Unanswerable("the prompt is empty, and the tokenizer has neither BOS nor EOS to condition on")
         return Ids("i", [self._prefix_token_id])
 
     def _first_token_id(self) -> int | None:
@@ -353,71 +333,6 @@ class Encoder:
             if whole[start : start + len(plain)] == plain:
                 return start, len(whole) - start - len(plain)
         return 0, 0
-
-
-class _Texts:
-    """Token ids of texts, each distinct text tokenised once and all of them in one call."""
-
-    def __init__(self, tokenizer: Any, bos_text: str | None, n_suffix: int) -> None:
-        self._tokenizer = tokenizer
-        self._bos_text = bos_text
-        self._n_suffix = n_suffix
-        self._ids: dict[tuple[str, bool], Ids] = {}
-        self._wanted: dict[tuple[str, bool], None] = {}
-
-    def want(self, text: str, *, specials: bool) -> None:
-        self._wanted[self._identity(text, specials)] = None
-
-    def tokenise(self) -> None:
-        for specials in (False, True):
-            texts = [text for text, with_specials in self._wanted if with_specials is specials]
-            self._ids.update(zip(((text, specials) for text in texts), self._call(texts, specials), strict=True))
-        self._wanted.clear()
-
-    def ids(self, text: str, *, specials: bool) -> Ids:
-        return self._ids[self._identity(text, specials)]
-
-    def opened(self, text: str) -> Ids:
-        """Return ids without the special tokens that a tokenizer appends: nothing may be read after an end token."""
-        ids = self.ids(text, specials=True)
-        _, with_specials = self._identity(text, True)
-        return ids[: len(ids) - self._n_suffix] if with_specials else ids
-
-    def with_specials_around(self, text: str) -> Ids:
-        if (text, True) not in self._ids:
-            self._ids[text, True] = next(self._call([text], True))
-        return self._ids[text, True]
-
-    def _identity(self, text: str, specials: bool) -> tuple[str, bool]:
-        """Leave special tokens off where the text already begins with BOS, as rendered chat templates do."""
-        return text, specials and not (self._bos_text is not None and text.startswith(self._bos_text))
-
-    def _call(self, texts: Sequence[str], specials: bool) -> Iterator[Ids]:
-        if texts:
-            encoded = self._tokenizer(
-                list(texts),
-                add_special_tokens=specials,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )
-            yield from (Ids("i", ids) for ids in encoded["input_ids"])
-
-
-def split_whitespace(prompt: str, continuation: str) -> tuple[str, str]:
-    """Move whitespace at the prompt's end to the continuation's start, where tokenizers expect it."""
-    kept = prompt.rstrip()
-    return kept, prompt[len(kept) :] + continuation
-
-
-def _cut(n_tokens: int, first: int, size: int, asked: Windows) -> Iterable[Window]:
-    if first < 1:
-        raise _Unanswerable("the windows are too short to hold a token beside the special tokens")
-    step = first if asked.stride is None else asked.stride
-    longest = asked.max_tokens or size
-    if not 1 <= step <= longest:
-        raise _Unanswerable(f"a stride of {step} tokens would skip tokens: the windows hold {longest}")
-    return windows(n_tokens, first=first, size=size, step=min(step, first))  # special tokens take some of the room
 
 
 def _ends_with_assistant(prompt: tuple[Message, ...]) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from evalharness.engine.encode import GenerateJob, Ids, Piece, ScoreJob
+from evalharness.engine.encode import GenerateJob, Piece, ScoreJob
+from evalharness.engine.texts import Ids
 from evalharness.request import RequestKey
 
 R = TypeVar("R")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from evalharness.engine.encode import Ids
 from evalharness.engine.load import LoadedModel
 from evalharness.engine.plan import ScoreRow
+from evalharness.engine.texts import Ids
 
 #: Elements of a float32 logit chunk, 128 MB: bounds the copy that the upcast makes.
 _CHUNK_ELEMENTS = 1 << 25
