@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -47,7 +48,7 @@ _POSITIONS_AFTER_PADDING = frozenset(
     }
 )
 #: What transformers raises over files that it cannot use.
-FAILURES = (OSError, ValueError, ImportError, SafetensorError, AttributeError, KeyError, TypeError)
+FAILURES = (OSError, ValueError, ImportError, SafetensorError, AttributeError, KeyError, TypeError, UnpicklingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def unreadable(spec: ModelSpec, what: str, error: Exception) -> ModelError:
     is_local = Path(spec.path).expanduser().is_dir()
     if "trust_remote_code" in str(error):
         fix = "set `trust_remote_code: true` if you trust the checkpoint's own Python code"
+    elif isinstance(error, UnpicklingError):
+        fix = "its pickle holds more than tensors and was refused; ask its author for safetensors"
     elif isinstance(error, ImportError):
         fix = "install what it names, for tokenizers usually: pip install 'evalharness[tokenizers]'"
     elif is_local:

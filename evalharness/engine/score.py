@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def score_batch(loaded: LoadedModel, rows: Sequence[ScoreRow]) -> list[list[Quer
         line = []
         for _, wanted in row.queries:
             part = slice(done, done + len(wanted))
-            line.append(QueryScore(float(logprobs[part].sum()), bool(is_best[part].all())))
+            line.append(QueryScore(math.fsum(logprobs[part]), all(is_best[part])))
             done += len(wanted)
         scores.append(line)
     return scores
@@ -48,8 +49,8 @@ def score_batch(loaded: LoadedModel, rows: Sequence[ScoreRow]) -> list[list[Quer
 
 def _log_softmax(
     loaded: LoadedModel, rows: Sequence[ScoreRow], spots: list[tuple[int, int]], spot_of: list[int], targets: list[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (n,) float64 log-probabilities of n targets and (n,) bools whether each is the argmax, on the CPU."""
+) -> tuple[list[float], list[bool]]:
+    """Return the log-probabilities of n targets, in float64, and whether each is the argmax."""
     positions = [position for _, position in spots]
     logits, columns = _logits(loaded, rows, positions)
     b = torch.tensor([row for row, _ in spots], device=logits.device)
@@ -68,7 +69,7 @@ def _log_softmax(
         greatest[part] = top.double()
         log_sum[part] = (chunk - top[:, None]).exp().sum(-1).log().double()
     logprobs = (logits[b[spot], column[spot], target].double() - greatest[spot]) - log_sum[spot]
-    return logprobs.cpu(), (best[spot] == target).cpu()
+    return logprobs.tolist(), (best[spot] == target).tolist()
 
 
 def _logits(loaded: LoadedModel, rows: Sequence[ScoreRow], positions: list[int]) -> tuple[torch.Tensor, list[int]]:

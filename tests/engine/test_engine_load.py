@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from engine_models import CONTEXT, VOCABULARY, build, make_tokenizer
+from engine_models import CONTEXT, SPECIALS, VOCABULARY, build, make_tokenizer, spread
 from engine_oracle import plain_generate, plain_score
 from peft import LoraConfig, PromptTuningConfig, TaskType, get_peft_model
+from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from evalharness.backend.protocol import Backend, EngineSettings
 from evalharness.engine.backend import open_backend
@@ -281,3 +283,90 @@ def test_missing_torchao_names_the_extra(checkpoints):
 def test_protocol_does_not_import_torch():
     code = "import sys, evalharness.backend.protocol; print('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+class Trap:
+    """Writes a file when it is unpickled, as a hostile checkpoint would run its own code."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_pickled_weights_are_read_only_where_allowed_and_never_run_code(checkpoints, models, tokenizers, tmp_path):
+    folder = shutil.copytree(checkpoints["llama"], tmp_path / "pickled")
+    (folder / "model.safetensors").unlink()
+    torch.save(models["llama"].state_dict(), folder / "pytorch_model.bin")
+    [got] = open_path(folder, allow_pickle=True).run([ASKED])
+    assert got.logprob == pytest.approx(
+        plain_score(models["llama"], tokenizers["llama"], ASKED, kind="decoder")[0], abs=1e-5
+    )
+    sprung = tmp_path / "sprung"
+    torch.save({**models["llama"].state_dict(), "trap": Trap(sprung)}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="more than tensors"):
+        list(open_path(folder, allow_pickle=True).run([ASKED]))
+    assert not sprung.exists()
+
+
+def test_code_of_the_checkpoint_runs_only_where_trusted(checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = shutil.copytree(checkpoints["llama"], tmp_path / "remote")
+    config = json.loads((folder / "config.json").read_text())
+    remote = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": remote}))
+    sprung = tmp_path / "sprung"
+    (folder / "own.py").write_text(
+        f"""
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+Path({str(sprung)!r}).touch()
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+    )
+    with pytest.raises(ModelError, match="trust_remote_code: true"):
+        open_path(folder)
+    assert not sprung.exists()
+    [own] = open_path(folder, trust_remote_code=True).run([ASKED])
+    [plain] = open_path(checkpoints["llama"]).run([ASKED])
+    assert own == plain
+    assert sprung.exists()
+
+
+def test_target_language_begins_the_decoders_text(tmp_path):
+    torch.manual_seed(5)
+    config = M2M100Config(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=CONTEXT,
+        decoder_start_token_id=2,
+        **SPECIALS,
+    )
+    model = spread(M2M100ForConditionalGeneration(config))
+    tokenizer = make_tokenizer("eos")
+    tokenizer.add_tokens(["fra_Latn"], special_tokens=True)
+    tokenizer.save_pretrained(tmp_path)
+    french = tokenizer.convert_tokens_to_ids("fra_Latn")
+    model.resize_token_embeddings(french + 1)
+    model.save_pretrained(tmp_path)
+    backend = open_path(tmp_path, target_language="fra_Latn")
+    asked = Score(RequestKey("t", "0"), "The quick", " renard brun")
+    got = {
+        response.key: response
+        for response in backend.run([asked, Generate(RequestKey("t", "1"), "The quick", Decoding(9))])
+    }
+    want, _ = plain_score(model, tokenizer, asked, kind="encoder_decoder", decoder_start=(2, french))
+    assert got[asked.key].logprob == pytest.approx(want, abs=1e-5)
+    ids = plain_generate(model, tokenizer, "The quick", do_sample=False, max_new_tokens=9, forced_bos_token_id=french)
+    assert ids[0] == french
+    assert got[RequestKey("t", "1")].token_ids == ids

@@ -79,6 +79,59 @@ SIZES: dict[str, dict[str, Any]] = {
     "t5": _T5_LIKE,
 }
 
+_NEOX_LIKE = {key: value for key, value in _LLAMA_LIKE.items() if key != "num_key_value_heads"}
+#: Architectures that differ in what batching could break: positions, windows, caches, recurrent state, soft caps, experts.
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "falcon-alibi": ("falcon", {**SIZES["falcon"], "alibi": True, "multi_query": False, "bias": True}),
+    "falcon-new": ("falcon", {**SIZES["falcon"], "new_decoder_architecture": True, "num_kv_heads": 2}),
+    "opt-projected": ("opt", {**SIZES["opt"], "word_embed_proj_dim": 16, "do_layer_norm_before": False}),
+    "bloom": ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4}),
+    "gpt_neo": (
+        "gpt_neo",
+        {
+            "hidden_size": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1]],
+            "window_size": 8,
+            "max_position_embeddings": CONTEXT,
+        },
+    ),
+    "gpt_neox": ("gpt_neox", _NEOX_LIKE),
+    "gptj": ("gptj", {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4, "n_positions": CONTEXT}),
+    "gemma2": ("gemma2", {**_LLAMA_LIKE, "head_dim": 8, "sliding_window": 8}),
+    "gemma3": ("gemma3_text", {**_LLAMA_LIKE, "head_dim": 8, "sliding_window": 8}),
+    "qwen2": ("qwen2", _LLAMA_LIKE),
+    "qwen3": ("qwen3", {**_LLAMA_LIKE, "head_dim": 8}),
+    "phi": ("phi", _NEOX_LIKE),
+    "olmo2": ("olmo2", _LLAMA_LIKE),
+    "mixtral": ("mixtral", {**_LLAMA_LIKE, "num_local_experts": 4}),
+    "mamba": ("mamba", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "time_step_rank": 4}),
+    "recurrent_gemma": (
+        "recurrent_gemma",
+        {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "lru_width": 32,
+            "attention_window_size": 16,
+        },
+    ),
+    "mbart": ("mbart", _BART_LIKE),
+    "pegasus": ("pegasus", _BART_LIKE),
+    "xlm-roberta": ("xlm-roberta", SIZES["roberta"]),
+    "electra": ("electra", {**_BERT_LIKE, "embedding_size": 32}),
+    "albert": ("albert", {**_BERT_LIKE, "embedding_size": 16}),
+    "distilbert": (
+        "distilbert",
+        {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "max_position_embeddings": CONTEXT},
+    ),
+    "deberta-v2": ("deberta-v2", _BERT_LIKE),
+    "modernbert": ("modernbert", {**_BERT_LIKE, "local_attention": 8, "cls_token_id": 1, "sep_token_id": 2}),
+}
+MASKED = {"bert", "roberta", "xlm-roberta", "electra", "albert", "distilbert", "deberta-v2", "modernbert"}
+
 
 def registered() -> dict[str, str]:
     """Architecture by model_type, over all registered models."""
@@ -96,11 +149,15 @@ CONTINUATIONS = [" lazy dog.", " next", "中"]
 TEXT = "The quick brown fox jumps over the lazy dog. 中文 A small model."
 
 
-@pytest.fixture(scope="module", params=sorted(REGISTERED))
+@pytest.fixture(
+    scope="module",
+    params=[*sorted(REGISTERED), *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(OTHERS))],
+)
 def small(request, tmp_path_factory):
-    """A small random model of a registered type, its tokenizer, kind and folder."""
-    model_type = request.param
-    config = CONFIG_MAPPING[model_type](vocab_size=VOCABULARY, **SPECIALS, **SIZES[model_type])
+    """A small random model of a registered type (or of another one), its tokenizer, kind and folder."""
+    name = request.param
+    model_type, sizes = (name, SIZES[name]) if name in REGISTERED else OTHERS[name]
+    config = CONFIG_MAPPING[model_type](vocab_size=VOCABULARY, **SPECIALS, **sizes)
     kind = _kind(model_type, config)
     torch.manual_seed(11)
     model = CLASSES[kind].from_config(config)
@@ -113,19 +170,19 @@ def small(request, tmp_path_factory):
     if kind != "masked":  # a decoding choice of BART's config, which the engine leaves out
         model.generation_config.forced_eos_token_id = None
     tokenizer = make_tokenizer(STYLES[kind])
-    folder = tmp_path_factory.mktemp(model_type)
+    folder = tmp_path_factory.mktemp(name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model, tokenizer, kind, folder
 
 
 def _kind(model_type: str, config: Any) -> str:
-    stated = REGISTERED[model_type]
+    stated = REGISTERED.get(model_type, "auto")
     if stated != "auto":
         return stated
     if config.is_encoder_decoder:
         return "encoder_decoder"
-    return "masked" if model_type in {"bert", "roberta"} else "decoder"
+    return "masked" if model_type in MASKED else "decoder"
 
 
 def answers(folder: Path, asked: list[Request], batch_tokens: int) -> dict[RequestKey, Any]:
