@@ -149,11 +149,11 @@ class TransformersBackend:
         if not jobs:
             return
         tokenizer = self._checkpoint.tokenizer
-        equal_lengths = self._model().is_stateful
+        equal_lengths = self._model().refuses_left_padding
 
         def group(row: GenerateRow) -> tuple[int, ...]:
             decoding = row.job.request.decoding
-            # A recurrent state would read padding on the left as text; equal max_new_tokens keep each row within the context.
+            # With equal max_new_tokens, padded rows stay within the context as each row does alone.
             return decoding.beams, decoding.max_new_tokens, len(row.job.ids) if equal_lengths else 0
 
         plan = batches(

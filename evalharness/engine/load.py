@@ -30,7 +30,8 @@ class LoadedModel:
     """A model on its device.
 
     pad_token_id fills batches and is always masked. keeps_logits: its forward takes ``logits_to_keep``.
-    is_stateful: it carries a recurrent state that padding on the left would disturb.
+    refuses_left_padding: a recurrent state would read it as text, and an adapter's learned tokens would lie before it, at
+    positions that shift with it.
     """
 
     model: Any
@@ -38,7 +39,7 @@ class LoadedModel:
     device: torch.device
     pad_token_id: int
     keeps_logits: bool
-    is_stateful: bool
+    refuses_left_padding: bool
 
 
 def load_model(checkpoint: Checkpoint) -> LoadedModel:
@@ -54,12 +55,12 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
         **spec.options,
     }
     if spec.quantisation is not None:
-        arguments["quantization_config"] = _quantisation(spec)
+        arguments["quantization_config"] = _quantisation(spec, checkpoint.device)
         arguments.setdefault("device_map", str(checkpoint.device))
     try:
         with _no_progress_bars():
             model, report = _MODEL_CLASSES[checkpoint.kind].from_pretrained(path, output_loading_info=True, **arguments)
-    except FAILURES as error:
+    except (*FAILURES, RuntimeError) as error:
         raise unreadable(spec, "its weights", error) from error
     lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if lacking:
@@ -84,7 +85,7 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
         device=checkpoint.device if "device_map" not in arguments else torch.device(model.device),
         pad_token_id=_pad_token_id(checkpoint),
         keeps_logits="logits_to_keep" in inspect.signature(plain.forward).parameters and not _prepends_tokens(model),
-        is_stateful=bool(getattr(plain, "_is_stateful", False)),
+        refuses_left_padding=bool(getattr(plain, "_is_stateful", False)) or _prepends_tokens(model),
     )
 
 
@@ -129,14 +130,19 @@ def _no_progress_bars() -> Iterator[None]:
             transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _quantisation(spec: ModelSpec) -> Any:
+def _quantisation(spec: ModelSpec, device: torch.device) -> Any:
     try:
         from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
     except ImportError as error:
         raise ModelError.at(
             spec.name, f"quantisation {spec.quantisation} needs torchao", "pip install 'evalharness[quantisation]'"
         ) from error
-    return transformers.TorchAoConfig(Int8WeightOnlyConfig() if spec.quantisation == "int8" else Int4WeightOnlyConfig())
+    if spec.quantisation == "int8":
+        return transformers.TorchAoConfig(Int8WeightOnlyConfig())
+    if device.type != "cuda":
+        raise ModelError.at(spec.name, "quantisation int4 needs a CUDA device", "use int8, which runs on the CPU too")
+    # The plain layout needs a further package; this one is what torch's own int4 kernels read.
+    return transformers.TorchAoConfig(Int4WeightOnlyConfig(int4_packing_format="tile_packed_to_4d"))
 
 
 def _with_adapter(spec: ModelSpec, model: Any) -> Any:

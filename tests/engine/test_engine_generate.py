@@ -288,3 +288,32 @@ def test_empty_prompt_begins_at_bos(open_model, models):
         )
     assert isinstance(got, Generated)
     assert got.token_ids == tuple(want[0, 1:].tolist())
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED])
+def test_resumed_run_writes_the_same_answers(open_model, decoding):
+    asked = requests(decoding)
+    backend = open_model("llama", batch_tokens=120)
+    whole = {response.key: response for response in backend.run(asked)}
+    for answered in ({asked[0].key}, {asked[1].key, asked[4].key}, {request.key for request in asked[1:]}):
+        resumed = list(backend.run(asked, answered))
+        assert {response.key for response in resumed} == set(whole) - answered
+        assert all(response == whole[response.key] for response in resumed)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED])
+def test_running_out_of_memory_does_not_change_answers(open_model, decoding):
+    want = answers(open_model("llama"), requests(decoding))
+    events: list[str] = []
+    backend = open_model("llama", on_event=lambda name, fields: events.append(name))
+    model = backend._model().model
+    forward = model.forward
+
+    def cramped(*args: Any, **kwargs: Any) -> Any:
+        if kwargs["input_ids"].shape[0] > 2:
+            raise torch.OutOfMemoryError
+        return forward(*args, **kwargs)
+
+    model.forward = cramped
+    assert answers(backend, requests(decoding)) == want
+    assert events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -133,6 +134,13 @@ def test_prompt_tuning_adapter_scores_at_the_right_positions(checkpoints, tokeni
         table = torch.log_softmax(logits.double(), -1)[-len(whole) :]
         want = sum(float(table[i - 1, whole[i]]) for i in range(len(before), len(whole)))
         assert got[request.key].logprob == pytest.approx(want, abs=1e-5)
+    written = [
+        Generate(RequestKey("t", str(i)), text, Decoding(9)) for i, text in enumerate(["The quick", "The dog sleeps;"])
+    ]
+    for response in open_backend(spec, EngineSettings(batch_tokens=batch_tokens)).run(written):
+        ids = torch.tensor([tokenizers["llama"](written[int(response.key.document_id)].prompt)["input_ids"]])
+        out = adapted.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=9)
+        assert response.token_ids == tuple(out[0, ids.shape[1] :].tolist())
 
 
 TURNS = (Message("system", "Be brief."), Message("user", "The quick brown"))
@@ -272,12 +280,23 @@ def test_hub_id_without_a_network_says_what_to_do(monkeypatch):
 
 
 def test_missing_torchao_names_the_extra(checkpoints):
-    pytest.importorskip("peft")
-    try:
-        import torchao  # noqa: F401
-    except ImportError:
-        with pytest.raises(ModelError, match=r"evalharness\[quantisation\]"):
-            list(open_path(checkpoints["llama"], quantisation="int8").run([ASKED]))
+    if importlib.util.find_spec("torchao"):
+        pytest.skip("torchao is installed")
+    with pytest.raises(ModelError, match=r"evalharness\[quantisation\]"):
+        list(open_path(checkpoints["llama"], quantisation="int8").run([ASKED]))
+
+
+def test_int8_weights_change_scores_a_little(checkpoints):
+    pytest.importorskip("torchao")
+    [plain] = open_path(checkpoints["llama"]).run([ASKED])
+    [quantised] = open_path(checkpoints["llama"], quantisation="int8").run([ASKED])
+    assert 1e-4 < abs(quantised.logprob - plain.logprob) < 0.05 * abs(plain.logprob)
+
+
+def test_int4_on_the_cpu_is_refused(checkpoints):
+    pytest.importorskip("torchao")
+    with pytest.raises(ModelError, match="int4 needs a CUDA device"):
+        list(open_path(checkpoints["llama"], quantisation="int4").run([ASKED]))
 
 
 def test_protocol_does_not_import_torch():
