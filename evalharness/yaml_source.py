@@ -8,6 +8,7 @@ are allowed within a cap on the expanded size, which defuses alias bombs.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +57,6 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:str": str,
 }
-_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,34 @@ def read_yaml(path: Path, *, error: type[UserError]) -> YamlSource:
     """Read one YAML file.
 
     Raises `error` with file and line: unreadable, too large, not UTF-8 text, not YAML, several documents, a tag, a
-    duplicate key, or anchors that expand beyond `MAX_NODES` values.
+    duplicate key, values nested deeper than `MAX_DEPTH`, a number without end, or anchors that expand beyond `MAX_NODES`
+    values.
     """
     text = _read_text(path, error)
     try:
+        _refuse_depth_and_tags(path, text, error)
         node = yaml.compose(text, Loader=_CoreLoader)
     except yaml.YAMLError as fault:
         raise error(_syntax_problem(path, text, fault)) from None
-    except RecursionError:
-        raise error.at(path, "values are nested too deeply", f"nest at most {MAX_DEPTH} levels") from None
     builder = _Builder(path, error)
     data = None if node is None else builder.build(node, (), 0)
     return YamlSource(path, data, builder.marks)
+
+
+def _refuse_depth_and_tags(path: Path, text: str, error: type[UserError]) -> None:
+    """Look at the file's events before anything recurses: the C composer would overflow its stack and kill the process."""
+    depth = 0
+    events: Iterator[Any] = yaml.parse(text, Loader=_CoreLoader)
+    for event in events:
+        where = f"{path}:{event.start_mark.line + 1}"
+        if getattr(event, "tag", None) is not None:
+            raise error.at(where, f"tag `{event.tag}` is not allowed", "remove the tag; values are plain YAML")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise error.at(where, "values are nested too deeply", f"nest at most {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _read_text(path: Path, error: type[UserError]) -> str:
@@ -161,10 +177,8 @@ class _Builder:
                 f"nest at most {MAX_DEPTH} levels; check for an anchor inside itself",
             )
         if isinstance(node, yaml.MappingNode):
-            self._refuse_tag(node)
             return dict(self._items(node, location, depth))
         if isinstance(node, yaml.SequenceNode):
-            self._refuse_tag(node)
             return [self.build(item, (*location, i), depth + 1) for i, item in enumerate(node.value)]
         return self._scalar(node)
 
@@ -181,6 +195,9 @@ class _Builder:
                     "use `extends: other_file.yaml` to inherit settings",
                 )
             key = self._scalar(key_node)
+            if key is None or isinstance(key, bool) or any(isinstance(key, str) != isinstance(k, str) for k in seen):
+                what = f"key `{key_node.value}`: keys are texts, or numbers, but not both in one mapping"
+                raise self._fault(key_node, what, "quote the keys that are to be text")
             line = key_node.start_mark.line + 1
             if key in seen:
                 raise self._fault(
@@ -192,16 +209,14 @@ class _Builder:
             yield key, self.build(value_node, child, depth + 1)
 
     def _scalar(self, node: Any) -> Any:
-        convert = _SCALARS.get(node.tag)
-        if convert is None:
-            raise self._fault(node, f"tag `{node.tag}` is not allowed", "remove the tag; values are plain YAML")
         if node.tag == "tag:yaml.org,2002:int" and len(node.value) > 4000:
             raise self._fault(node, "a number has more than 4000 digits", "quote it, if it is text")
-        return convert(node.value)
-
-    def _refuse_tag(self, node: Any) -> None:
-        if node.tag not in _COLLECTIONS:
-            raise self._fault(node, f"tag `{node.tag}` is not allowed", "remove the tag; values are plain YAML")
+        value = _SCALARS[node.tag](node.value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._fault(
+                node, f"the number {node.value} is too large", "write a smaller one, or quote it, if it is text"
+            )
+        return value
 
     def _fault(self, node: Any, what: str, fix: str) -> UserError:
         return self.error.at(f"{self.path}:{node.start_mark.line + 1}", what, fix)
