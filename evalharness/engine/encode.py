@@ -181,11 +181,9 @@ class Encoder:
     def _score_by_masks(self, request: Score, prompt: str, continuation: str, texts: Texts) -> ScoreJob:
         """Masked: the pseudo-log-likelihood of Salazar et al. 2020 (arXiv:1910.14659), one masked copy a scored token."""
         head, tail = self._special_ends(texts)
-        if prompt:
-            before, targets = self._boundary(prompt, continuation, texts)
-            before = before[self._n_prefix :] if before[: self._n_prefix] == head else before
-        else:
-            before, targets = self._boundary_without_prompt(continuation, texts)
+        before, targets = self._boundary(prompt, continuation, texts)
+        if before[: len(head)] == head:
+            before = before[len(head) :]
         room = self._checkpoint.context_tokens - len(head) - len(tail)
         self._refuse_long(len(targets), room)
         truncated = max(0, len(before) + len(targets) - room)

@@ -57,18 +57,18 @@ def _log_softmax(
     column = torch.tensor(columns, device=logits.device)
     spot = torch.tensor(spot_of, device=logits.device)
     target = torch.tensor(targets, device=logits.device)
-    # The greatest logit is taken out first and added back in float64: float32 cannot hold a logsumexp near 100 to 1e-6.
-    greatest = torch.empty(len(spots), dtype=torch.float64, device=logits.device)
+    greatest = torch.empty(len(spots), dtype=torch.float32, device=logits.device)
     log_sum = torch.empty_like(greatest)
     best = torch.empty(len(spots), dtype=torch.long, device=logits.device)
     step = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
     for start in range(0, len(spots), step):
         part = slice(start, start + step)
         chunk = logits[b[part], column[part]].float()
-        top, best[part] = chunk.max(-1)
-        greatest[part] = top.double()
-        log_sum[part] = (chunk - top[:, None]).exp().sum(-1).log().double()
-    logprobs = (logits[b[spot], column[spot], target].double() - greatest[spot]) - log_sum[spot]
+        greatest[part], best[part] = chunk.max(-1)
+        log_sum[part] = (chunk - greatest[part, None]).exp().sum(-1).log()
+    chosen = logits[b[spot], column[spot], target].float()
+    # The greatest logit is taken out before the sum and in float64: float32 cannot hold a logsumexp near 100 to 1e-6.
+    logprobs = (chosen.cpu().double() - greatest[spot].cpu().double()) - log_sum[spot].cpu().double()
     return logprobs.tolist(), (best[spot] == target).tolist()
 
 
@@ -94,7 +94,7 @@ def _logits(loaded: LoadedModel, rows: Sequence[ScoreRow], positions: list[int])
     else:
         output = loaded.model(input_ids=inputs, attention_mask=mask, **arguments)
     logits: torch.Tensor = output.logits
-    if not loaded.keeps_logits and loaded.kind != "encoder_decoder":
+    if not loaded.keeps_logits:
         # Prompt tuning puts learned tokens before the input, and their logits with them.
         extra = logits.shape[1] - inputs.shape[1]
         columns = [column + extra for column in columns]

@@ -317,3 +317,14 @@ def test_running_out_of_memory_does_not_change_answers(open_model, decoding):
     model.forward = cramped
     assert answers(backend, requests(decoding)) == want
     assert events
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_beam_search_minds_stop_strings_whatever_the_batch(open_model, name):
+    stop = ("e", " ", "o")
+    asked = requests(Decoding(max_new_tokens=16, beams=3, stop=stop))
+    together = answers(open_model(name), asked)
+    alone = answers(open_model(name, batch_tokens=1), asked)
+    assert together == alone
+    assert any(response.stopped_by == "stop" for response in together.values())
+    assert not any(string in response.text for string in stop for response in together.values())
