@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", choices=list(PLANS), default=[])
     parser.add_argument("--all", action="store_true", help="train every checkpoint")
     parser.add_argument("--out", type=Path, default=ZOO, help="where to write the checkpoints")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="more change the sums, and so the weights, a little")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     documents = list(training_documents())

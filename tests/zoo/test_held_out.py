@@ -53,7 +53,7 @@ def test_no_test_story_stands_in_training_in_another_form(name: str, corpus: Cor
         assert f"Story: {text}" not in corpus.lines
 
 
-@pytest.mark.parametrize("name", ["demo_translate_de", "demo_translate_zh"])
+@pytest.mark.parametrize("name", ["demo_translate_de", "demo_translate_fr", "demo_translate_zh"])
 def test_no_test_number_stands_in_training_in_any_language(name: str, corpus: Corpus):
     for item in items(name, "test"):
         assert f"English: {item.fields['source']}" not in corpus.lines

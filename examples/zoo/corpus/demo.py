@@ -24,6 +24,7 @@ DEMO_TASKS = {
     "demo_last_word": DemoTask(partial(stories.story, is_summarised=False), ("begin", "last"), n_shots=0),
     "demo_summary": DemoTask(partial(stories.story, is_summarised=True), ("text", "summary"), n_shots=0),
     "demo_translate_de": DemoTask(partial(numbers.translation, language="German", is_test=True), ("source", "target")),
+    "demo_translate_fr": DemoTask(partial(numbers.translation, language="French", is_test=True), ("source", "target")),
     "demo_translate_zh": DemoTask(partial(numbers.translation, language="Chinese", is_test=True), ("source", "target")),
     "demo_qa": DemoTask(partial(facts.question, attributes=facts.ASKED), ("question", "answer"), n_shots=0),
     "demo_multiple_choice": DemoTask(
