@@ -15,8 +15,7 @@ from evalharness.errors import EXIT_OK, EXIT_USAGE, Problem, TaskError, UserErro
 if TYPE_CHECKING:
     from evalharness.request import Request
     from evalharness.run.preparation import PreparedTask
-    from evalharness.task.loading import LoadedTask
-    from evalharness.task.spec import GroupSpec
+    from evalharness.task.loading import Loaded
 
 TEMPLATE = """\
 name: {name}
@@ -143,16 +142,17 @@ def _list(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _summary(found: LoadedTask | GroupSpec) -> dict[str, str]:
-    from evalharness.task.spec import GroupSpec
+def _summary(found: Loaded) -> dict[str, str]:
+    from evalharness.task.loading import LoadedGroup
 
-    if isinstance(found, GroupSpec):
-        kind = "suite" if found.suite else "group"
+    if isinstance(found, LoadedGroup):
+        group = found.spec
+        kind = "suite" if group.suite else "group"
         return {
-            "name": found.name,
-            "kind": f"{kind} of {len(found.tasks)}",
-            "metric": found.aggregate or "",
-            "description": found.description,
+            "name": group.name,
+            "kind": f"{kind} of {len(group.tasks)}",
+            "metric": group.aggregate or "",
+            "description": group.description,
         }
     spec = found.spec
     headline = next(metric.label for metric in spec.all_metrics if metric.headline)
@@ -162,12 +162,11 @@ def _summary(found: LoadedTask | GroupSpec) -> dict[str, str]:
 def _show(args: argparse.Namespace) -> int:
     import yaml
 
-    from evalharness.task.spec import GroupSpec
+    from evalharness.task.loading import LoadedTask
 
     for found in flags.library(args).find(args.name):
-        spec = found if isinstance(found, GroupSpec) else found.spec
-        content = spec.model_dump(mode="json", exclude_none=True)
-        if not isinstance(found, GroupSpec):
+        content = found.spec.model_dump(mode="json", exclude_none=True)
+        if isinstance(found, LoadedTask):
             print(f"# {found.source.path}\n# fingerprint {found.spec.fingerprint()}")
             content["metrics"] = [metric.model_dump(mode="json") for metric in found.spec.all_metrics]
         print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), end="")

@@ -60,7 +60,7 @@ def _plain(value: Any) -> str:
 def _read_files(pattern: str, where: str) -> list[Row]:
     paths = (
         sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207  # absolute patterns
-        if glob.has_magic(pattern)
+        if glob.has_magic(pattern) and not Path(pattern).is_file()  # a literal name may hold brackets
         else [Path(pattern)]
     )
     if not paths:

@@ -7,8 +7,9 @@ Files whose names start with ``_`` are templates for `extends:` and are not list
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from evalharness.task.spec import GroupSpec, TaskSpec
 from evalharness.yaml_source import Location, YamlSource, read_yaml, validated
 
 TASKS_VARIABLE = "EVALHARNESS_TASKS"
-DATA_VARIABLE = "EVALHARNESS_DATA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,26 @@ class LoadedTask:
     def where(self, *location: str | int) -> str:
         """Return ``file:line`` of a part, such as ``where("shots", "count")``."""
         return self.source.where(location)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGroup:
+    """A group or suite and where each part of it is written."""
+
+    spec: GroupSpec
+    source: YamlSource
+
+    @property
+    def name(self) -> str:
+        """The group's name."""
+        return self.spec.name
+
+    def where(self, *location: str | int) -> str:
+        """Return ``file:line`` of a part, such as ``where("tasks", 0)``."""
+        return self.source.where(location)
+
+
+Loaded = LoadedTask | LoadedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +123,12 @@ def _merge(
     for key, value in over.items():
         place = (*at, key)
         if value is None:
-            result.pop(key, None)
+            if key not in base:
+                file, line = over_marks[place]
+                name = ".".join(map(str, place))
+                fix = f"write `{key}: {{}}` for all defaults, or remove the line"
+                raise TaskError.at(f"{file}:{line}", f"null removes, but what is extended has no `{name}`", fix)
+            del result[key]
         elif isinstance(value, dict) and isinstance(base.get(key), dict):
             result[key] = _merge(base[key], value, place, marks, over_marks)
             marks[place] = over_marks.get(place, marks[place])
@@ -122,7 +147,11 @@ def _anchor_files(data: dict[str, Any], path: Path) -> None:
         return
 
     def absolute(value: Any) -> Any:
-        return str(path.resolve().parent / Path(value).expanduser()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        file, folder = Path(value).expanduser(), path.resolve().parent
+        # A folder whose own name holds brackets is no pattern.
+        return str((Path(glob.escape(str(folder))) if glob.has_magic(value) else folder) / file)
 
     files = part["files"]
     anchored = {split: absolute(file) for split, file in files.items()} if isinstance(files, dict) else absolute(files)
@@ -151,7 +180,8 @@ def task_search_path(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
     seen: dict[Path, None] = {}
     for root in roots:
         if root.is_dir():
-            seen.setdefault(root.resolve())
+            seen.pop(root.resolve(), None)  # a folder named twice has its last place: `--tasks-dir tasks` must win
+            seen[root.resolve()] = None
     return tuple(seen)
 
 
@@ -164,11 +194,11 @@ class TaskLibrary:
         self.overridden: dict[str, list[Path]] = {}
         for root in self.roots:
             for name, path in _yaml_files(root).items():
-                if name in self.paths:
+                if self.paths.get(name, path) != path:
                     self.overridden.setdefault(name, []).append(self.paths[name])
                 self.paths[name] = path
 
-    def load(self, name: str) -> LoadedTask | GroupSpec:
+    def load(self, name: str) -> Loaded:
         """Read the task, group or suite called `name`."""
         if name not in self.paths:
             fix = f"{suggest(name, self.paths, noun='tasks')}\n  looked in: {', '.join(map(str, self.roots))}"
@@ -189,18 +219,21 @@ class TaskLibrary:
             raise TaskError.at("--tasks", "no task was selected", "name a task; `evalharness tasks list` shows them")
         return Selection(tuple(collector.tasks.values()), collector.groups, collector.specs)
 
-    def find(self, selector: str) -> Iterator[LoadedTask | GroupSpec]:
-        """Yield what one selector means: a YAML path, a name, a folder, or a glob over the names of tasks."""
+    def find(self, selector: str) -> Iterator[Loaded]:
+        """Yield what one selector means: a YAML path, a name, a folder, or a glob over the names of tasks.
+
+        Raises TaskError with the problems of all files that a folder or glob means.
+        """
         path = Path(selector).expanduser()
         if selector.endswith((".yaml", ".yml")):
             yield load_any(path)
         elif selector in self.paths:
             yield self.load(selector)
         elif path.is_dir():
-            yield from (load_any(file) for _, file in sorted(_yaml_files(path).items()))
+            yield from _load_all(file for _, file in sorted(_yaml_files(path).items()))
         elif any(character in selector for character in "*?["):
             names = fnmatch.filter(sorted(self.paths), selector)
-            found = [item for item in map(self.load, names) if isinstance(item, LoadedTask)]
+            found = [item for item in _load_all(self.paths[name] for name in names) if isinstance(item, LoadedTask)]
             if not found:
                 raise TaskError.at(
                     "--tasks", f"no task matches `{selector}`", suggest(selector, self.paths, noun="tasks")
@@ -213,22 +246,29 @@ class TaskLibrary:
 class _Collector:
     """Gathers selected tasks and groups, and every problem met on the way."""
 
-    def __init__(self, find: Callable[[str], Iterator[LoadedTask | GroupSpec]]) -> None:
+    def __init__(self, find: Callable[[str], Iterator[Loaded]]) -> None:
         self._find = find
         self.tasks: dict[str, LoadedTask] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.specs: dict[str, GroupSpec] = {}
         self.problems: list[Problem] = []
 
-    def add(self, selector: str, parents: tuple[str, ...]) -> list[str]:
-        """Add what a selector means, within the groups `parents`; return the names of its tasks."""
+    def add(self, selector: str, parents: tuple[str, ...], where: str = "") -> list[str]:
+        """Add what a selector means, within the groups `parents`; return the names of its tasks.
+
+        where: what wrote the selector, for problems that have no better place.
+        """
         try:
             return [name for found in self._find(selector) for name in self._add_found(found, parents)]
         except TaskError as fault:
-            self.problems.extend(problem for problem in fault.problems if problem not in self.problems)
+            for problem in fault.problems:
+                has_place = problem.where not in ("", "--tasks")
+                placed = problem if has_place or not where else Problem(where, problem.what, problem.fix)
+                if placed not in self.problems:
+                    self.problems.append(placed)
             return []
 
-    def _add_found(self, found: LoadedTask | GroupSpec, parents: tuple[str, ...]) -> list[str]:
+    def _add_found(self, found: Loaded, parents: tuple[str, ...]) -> list[str]:
         if isinstance(found, LoadedTask):
             first = self.tasks.setdefault(found.name, found)
             if first.source.path.resolve() != found.source.path.resolve():
@@ -237,16 +277,30 @@ class _Collector:
             return [found.name]
         if found.name in parents:
             circle = " -> ".join((*parents, found.name))
-            raise TaskError.at(found.name, f"groups contain each other: {circle}", "remove one of the links")
+            raise TaskError.at(found.where("tasks"), f"groups contain each other: {circle}", "remove one of the links")
         members: dict[str, None] = {}
-        for selector in found.tasks:
-            members.update(dict.fromkeys(self.add(selector, (*parents, found.name))))
+        for i, selector in enumerate(found.spec.tasks):
+            inner = self.add(selector, (*parents, found.name), found.where("tasks", i))
+            members.update(dict.fromkeys(inner))
         self.groups[found.name] = tuple(members)
-        self.specs[found.name] = found
+        self.specs[found.name] = found.spec
         return list(members)
 
 
-def load_any(path: Path) -> LoadedTask | GroupSpec:
+def _load_all(paths: Iterable[Path]) -> list[Loaded]:
+    found: list[Loaded] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            found.append(load_any(path))
+        except TaskError as fault:
+            problems.extend(fault.problems)
+    if problems:
+        raise TaskError(problems)
+    return found
+
+
+def load_any(path: Path) -> Loaded:
     """Read a file that holds a task, a group or a suite."""
     if not path.is_file():
         raise TaskError.at(path, "there is no such file", "correct the path")
@@ -256,7 +310,7 @@ def load_any(path: Path) -> LoadedTask | GroupSpec:
         if spec.name != path.stem:
             fix = f"rename the file to {spec.name}{path.suffix}: groups are found by file name"
             raise TaskError.at(source.where(), f"the group is named `{spec.name}` but its file `{path.name}`", fix)
-        return spec
+        return LoadedGroup(spec, source)
     return load_task(path)
 
 

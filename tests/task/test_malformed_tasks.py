@@ -148,7 +148,8 @@ CASES = {
     "wrong file name": (changed("name: broken", "name: other"), 1, ["named `other`", "rename the file to other.yaml"]),
     "name with a slash": (changed("name: broken", "name: a/b"), 1, ["name", "pattern"]),
     "step that continues nothing": (
-        "name: broken\ndata: {inline: [{a: b}]}\nreference: x\nsteps: [{name: one, prompt: p, output: generate, continues: true}]\n",
+        "name: broken\ndata: {inline: [{a: b}]}\nreference: x\n"
+        "steps: [{name: one, prompt: p, output: generate, continues: true}]\n",
         1,
         ["nothing to continue"],
     ),
