@@ -94,6 +94,11 @@ def test_dtype_is_the_checkpoints_own_unless_set(checkpoints, tmp_path):
     assert widened._model().model.dtype == torch.float32
 
 
+#: peft 0.21 speaks to an older transformers, and says at each step that it sets positions itself.
+quiet_peft = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing", "ignore:Position ids are not supported")
+
+
+@quiet_peft
 def test_lora_adapter_scores_as_the_merged_model_does(checkpoints, models, tokenizers, tmp_path):
     torch.manual_seed(3)
     adapted = get_peft_model(
@@ -114,6 +119,7 @@ def test_lora_adapter_scores_as_the_merged_model_does(checkpoints, models, token
     )
 
 
+@quiet_peft
 @pytest.mark.parametrize("batch_tokens", [40, 4096])
 def test_prompt_tuning_adapter_scores_at_the_right_positions(checkpoints, tokenizers, tmp_path, batch_tokens):
     torch.manual_seed(3)
