@@ -149,6 +149,7 @@ class TransformersBackend:
         if not jobs:
             return
         tokenizer = self._checkpoint.tokenizer
+        job_of = {job.request.key: job for job in jobs}
         equal_lengths = self._model().refuses_left_padding
 
         def group(row: GenerateRow) -> tuple[int, ...]:
@@ -167,7 +168,8 @@ class TransformersBackend:
                 row = row_of[index]
                 self._counters["prompt_tokens"] += len(row.job.ids)
                 self._counters["generated_tokens"] += len(answer.ids) if isinstance(answer, Continuation) else 0
-                yield from (generate_response(row.job, key, answer) for key in row.keys if key not in done)
+                # Prompts that were cut to the same tokens share a row, yet each has its own count of what was cut.
+                yield from (generate_response(job_of[key], answer) for key in row.keys if key not in done)
 
     def _run_batch(
         self, batch: Batch[R], compute: Callable[[LoadedModel, Sequence[R]], Sequence[A]]
@@ -281,8 +283,9 @@ def score_response(
     return TextScored(request.key, total, job.n_tokens, len(request.text.encode()), n_words)
 
 
-def generate_response(job: GenerateJob, key: RequestKey, answer: Continuation | str | None) -> Response:
+def generate_response(job: GenerateJob, answer: Continuation | str | None) -> Response:
     """Turn what a row produced into the response of one of its askers."""
+    key = job.request.key
     if answer is None:
         return Failed(key, "non-finite logits: the model's logits are NaN or infinite")
     if isinstance(answer, str):

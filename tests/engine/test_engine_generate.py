@@ -328,3 +328,13 @@ def test_beam_search_minds_stop_strings_whatever_the_batch(open_model, name):
     assert together == alone
     assert any(response.stopped_by == "stop" for response in together.values())
     assert not any(string in response.text for string in stop for response in together.values())
+
+
+def test_prompts_cut_to_the_same_tokens_keep_their_own_counts(open_model, tokenizers):
+    tail = "The quick brown fox jumps over the lazy dog. " * 12
+    asked = requests(Decoding(max_new_tokens=10), ["x" + tail, "A small text. " + tail])
+    got = answers(open_model("llama"), asked)
+    assert got["0"].token_ids == got["1"].token_ids
+    for document, response in got.items():
+        n_tokens = len(tokenizers["llama"](asked[int(document)].prompt)["input_ids"])
+        assert response.truncated_tokens == n_tokens - (CONTEXT - 10)
