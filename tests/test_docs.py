@@ -159,6 +159,16 @@ def test_the_architecture_gives_the_levels_that_are_tested():
     assert [set(re.findall(r"`(.+?)`", rooms)) for _, rooms in rows] == LEVELS
 
 
+def test_every_function_of_the_journey_exists():
+    journey = re.search(r"^## One datum's journey\n(.*?)^## ", ARCHITECTURE, re.DOTALL | re.MULTILINE).group(1)
+    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    defined = set(re.findall(r"(?:def|class) (\w+)|^(\w+) =", code, re.MULTILINE))
+    modules = {part for path in PACKAGE.rglob("*.py") for part in (path.stem, path.parent.name)}
+    names = {name for pair in defined for name in pair} | modules
+    said = {part for text in re.findall(r"`([A-Za-z_.]+)`", journey) for part in text.split(".")}
+    assert said - names <= {"json", "input_hash"}, "mend the journey in docs/architecture.md"
+
+
 def anchors(page):
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(
