@@ -208,5 +208,5 @@ class Sample:
 
 def derived_seed(*names: object) -> int:
     """Return a seed in [0, 2**63) that depends on `names` alone, such as (run seed, task, document id, repeat)."""
-    digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
+    digest = hashlib.sha256("\x1f".join(map(str, names)).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 1

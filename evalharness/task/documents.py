@@ -8,6 +8,7 @@ import glob
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from evalharness.request import Document
 from evalharness.task.spec import DataSpec
 
 Row = dict[str, Any]
+MAX_CELL_CHARACTERS = 1 << 30
 MIRROR_SUFFIXES = (".jsonl", ".parquet", ".csv")
 
 
@@ -49,7 +51,7 @@ def data_hash(documents: Iterable[Document]) -> str:
     """Return the hex sha256 over ids and contents of documents, in order."""
     digest = hashlib.sha256()
     for document in documents:
-        digest.update(f"{document.id}\x1f{document.content_hash}\n".encode())
+        digest.update(f"{document.id}\x1f{document.content_hash}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -114,6 +116,9 @@ def _parse_json(text: str, where: str) -> Any:
     except json.JSONDecodeError as fault:
         fix = "write one JSON object a line" if ".jsonl:" in where else f"mend the JSON near line {fault.lineno}"
         raise DataError.at(where, f"not valid JSON: {fault.msg} at column {fault.colno}", fix) from None
+    except (ValueError, RecursionError) as fault:
+        fix = "write long numbers as text, and nest less deeply"
+        raise DataError.at(where, f"JSON that cannot be read: {fault}", fix) from None
 
 
 def _row(item: Any, where: str) -> Row:
@@ -131,7 +136,12 @@ def _read_csv(path: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         table = csv.DictReader(stream, strict=True)
         rows: list[Row] = []
+        csv.field_size_limit(MAX_CELL_CHARACTERS)  # the default, 128 KiB, is less than a long document
         try:
+            twice = [name for name, n in Counter(table.fieldnames or ()).items() if n > 1]
+            if twice:
+                fix = "rename one of the columns in the header"
+                raise DataError.at(f"{path}:1", f"two columns are named `{twice[0]}`", fix)
             for row in table:
                 if None in row or None in row.values():
                     fix = "give every line as many cells as the header; quote cells that hold commas"
@@ -150,7 +160,7 @@ def _read_parquet(path: Path) -> list[Row]:
 
     try:
         rows: list[Row] = pq.read_table(io.BytesIO(path.read_bytes())).to_pylist()
-    except pa.ArrowException as fault:
+    except (pa.ArrowException, ValueError) as fault:  # the latter: a time in nanoseconds that Python cannot hold
         raise DataError.at(
             path, f"not a readable Parquet file: {fault}", "write it again; it may be truncated"
         ) from None

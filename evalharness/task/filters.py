@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
@@ -21,7 +22,8 @@ from evalharness.task.spec import FilterSpec
 
 Answers = tuple[str | None, ...]
 
-NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+#: A sign is one only where no word or digit stands before it: 10-5 holds 10 and 5, and 2024-01-05 ends in 05.
+NUMBER = r"(?:(?<!\w)[-+\u2212])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![\d.])\.\d+)"
 
 
 class Filter(Protocol):
@@ -95,7 +97,7 @@ class Regex:
 
 @dataclass(frozen=True)
 class LastNumber:
-    """Keep the last number, written without thousands separators and without a trailing ``.0``."""
+    """Keep the last number, written in ASCII, without thousands separators and without a trailing ``.0``."""
 
     def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
         """Find the last number of each answer."""
@@ -104,7 +106,7 @@ class LastNumber:
 
 @dataclass(frozen=True)
 class FirstNumber:
-    """Keep the first number, written without thousands separators and without a trailing ``.0``."""
+    """Keep the first number, written in ASCII, without thousands separators and without a trailing ``.0``."""
 
     def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
         """Find the first number of each answer."""
@@ -114,8 +116,10 @@ class FirstNumber:
 def _tidy_number(found: list[str]) -> str | None:
     if not found:
         return None
-    number = found[0].replace(",", "").removeprefix("+")
-    return re.sub(r"\.0+$", "", number)
+    # Digits of other scripts and the typographic minus mean the same as the ASCII ones that references are written in.
+    ascii_digits = "".join(str(unicodedata.decimal(sign, sign)) for sign in found[0]).replace("\u2212", "-")
+    number = ascii_digits.replace(",", "").removeprefix("+")
+    return re.sub(r"\.0+$", "", re.sub(r"^(-?)\.", r"\g<1>0.", number))
 
 
 @dataclass(frozen=True)
