@@ -16,7 +16,7 @@ from evalharness.request import Document, Generate, Request, Score, ScoreText
 from evalharness.task.documents import data_hash, read_split
 from evalharness.task.filters import Filter, build_filter
 from evalharness.task.loading import LoadedTask
-from evalharness.task.prompts import Asked, Prompter, make_documents
+from evalharness.task.prompts import Asked, Prompter, make_documents, make_pool
 from evalharness.task.spec import MetricSpec
 
 REQUEST_TYPES = {"generate": Generate, "choose": Score, "score": Score, "perplexity": ScoreText}
@@ -142,4 +142,4 @@ def _shots(task: LoadedTask, settings: RunSettings) -> tuple[int, list[Document]
     else:
         fix = "name the split to take them from in `data: {shots: ...}`, or leave --shots out"
         raise TaskError.at(task.where("shots"), f"task `{spec.name}` has no pool of shots, {n_shots} are wanted", fix)
-    return n_shots, make_documents(task, rows)
+    return n_shots, make_pool(rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalharness.backend.fake import text_before_stop
 from evalharness.errors import DataError, Problem, UserError
 from evalharness.metric.base import Metric
 from evalharness.request import (
@@ -110,9 +111,13 @@ def _check_references(prepared: PreparedTask, problems: list[Problem]) -> Iterab
 
     for record in make_samples(prepared, responses):
         for label, metric in best:
-            value = float(metric.value(np.asarray(record.rows[label]))) if label in record.rows else 0.0
+            sample = record.sample
+            if sample.error:
+                what = f"document `{sample.document.id}`, answered with its own reference: {sample.error}"
+                problems.append(Problem(prepared.task.where("reference"), what, "correct `filters:` or `reference:`"))
+                return ["references"]
+            value = float(metric.value(np.asarray(record.rows[label])))
             if value < metric.bounds[1]:
-                sample = record.sample
                 answer = sample.answers[0] if sample.answers else None
                 what = f"document `{sample.document.id}`: reference {sample.references[0]!r} itself scores {value:g} on {label}"
                 fix = f"the filters make {answer!r} of it; correct `filters:` or `reference:`"
@@ -124,9 +129,9 @@ def _check_references(prepared: PreparedTask, problems: list[Problem]) -> Iterab
 def _ideal(request: Request, asked: Asked, prepared: PreparedTask) -> Response:
     """Return the response of a model that knows the reference."""
     match request:
-        case Generate(key=key):
+        case Generate(key=key, decoding=decoding):
             shot = prepared.prompter.solution(asked.document)
-            return Generated(key, prepared.task.spec.delimiter + shot, 1, "eos")
+            return Generated(key, text_before_stop(prepared.task.spec.delimiter + shot, decoding.stop), 1, "eos")
         case Score(key=key, continuation=continuation):
             right = key.slot in asked.reference_indices or not asked.choices
             n_bytes = max(1, len(continuation.encode()))

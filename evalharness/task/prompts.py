@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.errors import DataError, TaskError
+from evalharness.errors import DataError, TaskError, suggest
 from evalharness.request import (
     Document,
     Generate,
@@ -24,7 +25,7 @@ from evalharness.request import (
 )
 from evalharness.task.documents import Row, content_hash
 from evalharness.task.loading import LoadedTask
-from evalharness.task.templates import Template, as_texts
+from evalharness.task.templates import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Prompter:
         self._unconditional = unconditional
         self._solved: dict[int, Shot] = {}
         spec = self.spec
-        self._steps = [self._template(step.prompt, *self._at(i, "prompt")) for i, step in enumerate(spec.all_steps)]
+        self._steps = [self._required(step.prompt, *self._at(i, "prompt")) for i, step in enumerate(spec.all_steps)]
         self._system = self._template(spec.system, "system")
         self._reference = self._template(spec.reference, "reference")
         index = spec.reference_index
@@ -106,6 +107,16 @@ class Prompter:
             ]
         else:
             self._choices = self._template(written, "choices")
+        self._check_step_names()
+
+    def _check_step_names(self) -> None:
+        earlier: list[str] = []
+        for step, template in zip(self.spec.all_steps, self._steps, strict=True):
+            unknown = sorted(template.step_names.difference(earlier))
+            if unknown and self.spec.steps:
+                what = f"{template.field}: there is no earlier step `{unknown[0]}`"
+                raise TaskError.at(template.where, what, suggest(unknown[0], earlier, noun="earlier steps"))
+            earlier.append(step.name)
 
     def _at(self, step: int, field: str) -> tuple[str | int, ...]:
         return ("steps", step, field) if self.spec.steps else (field,)
@@ -125,7 +136,8 @@ class Prompter:
         choices, references, indices = self._expected(document)
         shots = self._shots(document, prompt, references)
         system = self._system.render(document.fields, document.id) if self._system else None
-        cluster = str(self._cluster.value(document.fields, document.id)) if self._cluster else None
+        cluster = " ".join(self._cluster.texts(document.fields, document.id)) if self._cluster else None
+        self._check_later_steps(document)
         parts = [system, [[shot.prompt, shot.answer] for shot in shots], prompt, choices, references, indices]
         text = json.dumps(parts, ensure_ascii=False)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -160,21 +172,33 @@ class Prompter:
         return self._expected(document)[1][0]
 
     def _first_prompt(self, document: Document) -> str:
-        template = self._steps[0]
-        if template is None:
-            raise TaskError.at(self.task.where(), "the task has no prompt", "add `prompt:` or `steps:`")
-        return template.render({**document.fields, "steps": {}}, document.id)
+        return self._steps[0].render(self._context(document, ()), document.id)
 
-    def _prompt(self, asked: Asked, step: int, history: Sequence[StepAnswer]) -> Prompt:
-        if step == 0:
-            return self._chat_prompt(asked, asked.prompt) if self._chat else self._text_prompt(asked, asked.prompt)
-        template = self._steps[step]
+    def _context(self, document: Document, history: Sequence[StepAnswer]) -> Mapping[str, Any]:
+        """Return what a prompt sees: the columns, and in a task with steps also what was said so far."""
+        if not self.spec.steps:
+            return document.fields
+        if "steps" in document.fields:
+            what = f"document `{document.id}` has a column `steps`, which would hide the task's own steps"
+            raise DataError.at(self.task.where("steps"), what, "rename the column")
         said = {
             item.name: {"prompt": item.prompt, "response": item.response, "answer": item.answer or ""}
             for item in history
         }
-        context = {**asked.document.fields, "steps": said}
-        text = template.render(context, asked.document.id) if template else ""
+        return {**document.fields, "steps": said}
+
+    def _check_later_steps(self, document: Document) -> None:
+        """Look for missing columns before a model is asked; what depends on the model's answers cannot be known here."""
+        history = [StepAnswer(step.name, "", "", "") for step in self.spec.all_steps]
+        for position, template in enumerate(self._steps[1:], 1):
+            context = self._context(document, history[:position])
+            with contextlib.suppress(TaskError):
+                template.render(context, document.id)
+
+    def _prompt(self, asked: Asked, step: int, history: Sequence[StepAnswer]) -> Prompt:
+        if step == 0:
+            return self._chat_prompt(asked, asked.prompt) if self._chat else self._text_prompt(asked, asked.prompt)
+        text = self._steps[step].render(self._context(asked.document, history), asked.document.id)
         last = history[-1]
         if not self.spec.all_steps[step].continues:
             system = () if asked.system is None else (Message("system", asked.system),)
@@ -199,15 +223,15 @@ class Prompter:
     def _expected(self, document: Document) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
         """Return choices, reference texts, and the indices of the correct choices."""
         fields, name = document.fields, document.id
+        references = self._reference.texts(fields, name) if self._reference else ()
+        if self._reference and not references:
+            raise self._fault("reference", document, "has an empty list of references", "every document needs one")
         if self._choices is None:
-            references = as_texts(self._reference.value(fields, name)) if self._reference else ()
-            if self._reference and not references:
-                raise self._fault("reference", document, "has an empty list of references", "every document needs one")
             return (), references, ()
         if isinstance(self._choices, list):
             choices = tuple(template.render(fields, name) for template in self._choices)
         else:
-            choices = as_texts(self._choices.value(fields, name))
+            choices = self._choices.texts(fields, name)
         if len(choices) < 2 or "" in choices:
             raise self._fault(
                 "choices", document, f"has the choices {list(choices)!r}", "give at least two, none empty"
@@ -215,11 +239,10 @@ class Prompter:
         if self._index is not None:
             indices = self._indices(document, choices)
             return choices, tuple(choices[i] for i in indices), indices
-        references = as_texts(self._reference.value(fields, name)) if self._reference else ()
         if self.spec.kind != "choose":
             return choices, references, ()
         strangers = [text for text in references if text not in choices]
-        if strangers or not references:
+        if strangers:
             fix = "reference must equal one of the choices; for an index, use `reference_index:`"
             raise self._fault(
                 "reference", document, f"gives {list(references)!r}, not one of the choices {list(choices)!r}", fix
@@ -227,12 +250,13 @@ class Prompter:
         return choices, references, tuple(i for i, choice in enumerate(choices) if choice in references)
 
     def _indices(self, document: Document, choices: tuple[str, ...]) -> tuple[int, ...]:
-        value = self._index.value(document.fields, document.id) if self._index else None
-        texts = as_texts(value)
-        indices = tuple(int(text) for text in texts if text.strip().isdigit())
+        texts = self._index.texts(document.fields, document.id) if self._index else ()
+        indices = tuple(int(text) for text in texts if text.strip().isdecimal())
         if len(indices) != len(texts) or not indices or any(i >= len(choices) for i in indices):
             fix = "give the 0-based position of the correct choice; for its text, use `reference:`"
-            raise self._fault("reference_index", document, f"gives {value!r} for {len(choices)} choices", fix)
+            raise self._fault(
+                "reference_index", document, f"gives {', '.join(texts) or 'nothing'!r} for {len(choices)} choices", fix
+            )
         return indices
 
     def _shots(self, document: Document, prompt: str, references: tuple[str, ...]) -> tuple[Shot, ...]:
@@ -243,7 +267,7 @@ class Prompter:
                 break
             other = self._pool[i]
             same = other.content_hash == document.content_hash
-            if not same and prompt and self._first_prompt(other) == prompt:
+            if not same and self._first_prompt(other) == prompt:
                 same = self._expected(other)[1] == references
             if not same:
                 chosen.append(self._solve(i))
@@ -264,8 +288,7 @@ class Prompter:
     def _solve(self, i: int) -> Shot:
         if i not in self._solved:
             shot = self._pool[i]
-            context = {**shot.fields, "steps": {}}
-            text = self._shot_prompt.render(context, shot.id) if self._shot_prompt else ""
+            text = self._shot_prompt.render(self._context(shot, ()), shot.id)
             self._solved[i] = Shot(text, self.solution(shot))
         return self._solved[i]
 
@@ -289,6 +312,11 @@ def make_documents(task: LoadedTask, rows: Sequence[Row]) -> list[Document]:
             )
         documents[name] = Document(name, row, content_hash(row))
     return list(documents.values())
+
+
+def make_pool(rows: Sequence[Row]) -> list[Document]:
+    """Return the documents that shots come from; they need no id of their own, and may lack the column that gives it."""
+    return [Document(f"shot {number}", row, content_hash(row)) for number, row in enumerate(rows)]
 
 
 def describe(request: Request) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ DEFAULT_METRICS: dict[OutputKind, tuple[str, ...]] = {
 class Part(BaseModel):
     """Base of every part of a task file: frozen, and no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataSpec(Part):

@@ -31,8 +31,8 @@ def loaded(folder: Path, name: str = "sums", **changes: Any) -> LoadedTask:
     return load_task(write_task(folder, name, **changes))
 
 
-def prepared(folder: Path, *, settings: RunSettings | None = None, chat: bool = False, **changes: Any) -> PreparedTask:
-    return prepare(loaded(folder, **changes), settings or RunSettings(), chat=chat)
+def prepared(folder: Path, *, chat: bool = False, **changes: Any) -> PreparedTask:
+    return prepare(loaded(folder, **changes), RunSettings(), chat=chat)
 
 
 def requests_of(task: PreparedTask) -> list[Any]:
