@@ -1,4 +1,4 @@
-"""The metric contract: a row of sufficient statistics a sample, and a value of their sums.
+"""The metric contract: a row of sufficient statistics a sample, and a value of their sums, or of all rows.
 
 "The value of the sum of rows" (sacreBLEU's split, generalised) lets one vectorised bootstrap serve every metric, single,
 paired and clustered, and lets a stored run be compared years later without its model or its texts.
@@ -6,7 +6,7 @@ paired and clustered, and lets a stored run be compared years later without its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,25 +21,35 @@ FloatArray = npt.NDArray[np.float64]
 STRICT = ConfigDict(strict=True, extra="forbid")
 
 #: How the sampling error of a metric is found: a mean of per-sample values (columns ``(sum, count)``), a ratio of sums whose
-#: logarithm is linearised (columns ``(logprob, units)``), or anything else by bootstrap on rows.
-Aggregation = Literal["mean", "ratio", "corpus"]
+#: logarithm is linearised (columns ``(logprob, units)``), anything else that sums decide by bootstrap on rows, and ``rank``
+#: for what needs all rows at once (`RankMetric`).
+Aggregation = Literal["mean", "ratio", "corpus", "rank"]
 
 
 @runtime_checkable
-class Metric(Protocol):
-    """A frozen dataclass whose fields are its parameters and its signature.
+class SumMetric(Protocol):
+    """A frozen dataclass whose fields are its parameters and its signature; its value depends on sums of rows alone.
 
-    name: as written in YAML. columns: names of the k statistics of `row`. bounds: least and greatest possible value.
-    outputs: the task outputs it can score. unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
+    name: as written in YAML. columns: names of the k statistics of `row`; they may depend on the parameters, not on the
+    samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
+    unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
+
+    Three more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
+    well. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
+    ``prepare``: see `Prepares`.
     """
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
     higher_is_better: ClassVar[bool]
     bounds: ClassVar[tuple[float, float]]
     outputs: ClassVar[frozenset[OutputKind]]
     aggregation: ClassVar[Aggregation]
     unit: ClassVar[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the k statistics."""
+        ...
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return the (k,) sufficient statistics of one sample with one repeat: ``sample.answers[0]``, ``responses[0]``."""
@@ -52,6 +62,63 @@ class Metric(Protocol):
     def signature(self) -> str:
         """Return name, all parameters and the version of the library that computes it, such as ``bleu|tok:13a|...``."""
         ...
+
+
+@runtime_checkable
+class RankMetric(Protocol):
+    """As `SumMetric`, for a value that no sums decide, such as the area under a ROC curve: it takes all rows at once.
+
+    aggregation is ``rank``. The bootstrap resamples rows and asks `value_of_rows` a thousand times; a metric that this would
+    be too dear or wrong for says so in ``interval_absence: str``, and has no interval.
+    """
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    bounds: ClassVar[tuple[float, float]]
+    outputs: ClassVar[frozenset[OutputKind]]
+    aggregation: ClassVar[Aggregation]
+    unit: ClassVar[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the k statistics."""
+        ...
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return the (k,) statistics of one sample, such as (merit, label)."""
+        ...
+
+    def value_of_rows(self, rows: FloatArray) -> float:
+        """Return the value of (n, k) rows in any order; NaN where they have none."""
+        ...
+
+    def signature(self) -> str:
+        """Return name, all parameters and the version of the library that computes it."""
+        ...
+
+
+#: Whatever scores samples. `aggregation` tells the two apart, and so does isinstance.
+Metric = SumMetric | RankMetric
+
+#: Told how many more items are done.
+Advance = Callable[[int], None]
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A metric that works better on many samples at once than on one: in batches, or on all cores.
+
+    The pipeline calls `prepare` once, before any `row`, with every sample that `row` will see. What it computes is kept by the
+    metric, and `row` takes it from there; `row` alone gives the same numbers.
+    """
+
+    def prepare(self, samples: Sequence[Sample], advance: Advance) -> None:
+        """Compute what `row` will need; raise nothing on account of a single odd sample."""
+        ...
+
+
+def ignore_progress(_n_items: int) -> None:
+    """Show no progress."""
 
 
 def signature_of(metric: Any, **facts: Any) -> str:

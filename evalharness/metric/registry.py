@@ -38,6 +38,8 @@ METRICS: Registry[type[Metric]] = Registry(
         "rouge2": "evalharness.metric.rouge:Rouge2",
         "rougeL": "evalharness.metric.rouge:RougeL",
         "rougeLsum": "evalharness.metric.rouge:RougeLsum",
+        "sentence_bleu": "evalharness.metric.overlap:SentenceBleu",
+        "ter": "evalharness.metric.ter:Ter",
         "token_f1": "evalharness.metric.match:TokenF1",
         "word_perplexity": "evalharness.metric.likelihood:WordPerplexity",
     },

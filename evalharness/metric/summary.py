@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalharness.metric.base import FloatArray, Metric
+from evalharness.metric.base import FloatArray, Metric, RankMetric, SumMetric
 from evalharness.stats.intervals import (
     Absent,
     ClusterArray,
@@ -22,7 +22,7 @@ from evalharness.stats.intervals import (
     ratio_standard_error,
     wilson_interval,
 )
-from evalharness.stats.resampling import bootstrap
+from evalharness.stats.resampling import bootstrap, bootstrap_of_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def summarise(
 
     clusters: what each row belongs to, such as a passage; with repeats, the document, so that repeats of one document count
     as one unit. A mean of rows that are each at a bound (right or wrong) has a Wilson interval, other means Student's t,
-    ratios the linearised one, everything else the percentile bootstrap. Rows that depend on each other get the
-    cluster-robust versions of these. The bootstrap draws from (seed, the metric's signature) alone: equal rows give equal
-    bounds everywhere.
+    ratios the linearised one, everything else the percentile bootstrap, of sums or, for rank metrics, of rows. Rows that
+    depend on each other get the cluster-robust versions of these. The bootstrap draws from (seed, the metric's signature)
+    alone: equal rows give equal bounds everywhere.
     """
     rows = np.asarray(rows, dtype=np.float64)
     if not len(rows):
@@ -69,19 +69,20 @@ def summarise(
     groups = _groups(clusters)
     n_clusters = None if groups is None else int(groups.max()) + 1
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 tokens in all: said below, in words
-        value = float(metric.value(rows.sum(axis=0)))
+        value = metric.value_of_rows(rows) if isinstance(metric, RankMetric) else float(metric.value(rows.sum(axis=0)))
     if not np.isfinite(value):
         absence = "the value is not finite: there is nothing to divide by, or a probability is zero"
         return MetricSummary(None, None, None, level, None, len(rows), n_clusters, absence=absence)
     error: float | None = None
-    match metric.aggregation:
-        case "mean":
-            interval, error = _mean(metric, rows, groups, level)
-        case "ratio":
-            interval, error = _ratio(metric, rows, groups, level)
-        case "corpus":
-            rng = _generator(seed, metric.signature())
-            interval = bootstrap(rows, metric.value, groups, rng=rng, level=level, resamples=resamples)
+    rng = _generator(seed, metric.signature())
+    if isinstance(metric, RankMetric):
+        interval = _ranked(metric, rows, groups, level, resamples, rng)
+    elif metric.aggregation == "mean":
+        interval, error = _mean(metric, rows, groups, level)
+    elif metric.aggregation == "ratio":
+        interval, error = _ratio(metric, rows, groups, level)
+    else:
+        interval = bootstrap(rows, metric.value, groups, rng=rng, level=level, resamples=resamples)
     if isinstance(interval, Absent):
         return MetricSummary(value, None, None, level, None, len(rows), n_clusters, absence=interval.reason)
     low, high = (float(bound) for bound in np.clip([interval.low, interval.high], *metric.bounds))
@@ -98,7 +99,7 @@ def _groups(clusters: Sequence[Hashable] | None) -> ClusterArray | None:
 
 
 def _mean(
-    metric: Metric, rows: FloatArray, groups: ClusterArray | None, level: float
+    metric: SumMetric, rows: FloatArray, groups: ClusterArray | None, level: float
 ) -> tuple[Interval | Absent, float | None]:
     """Interval and standard error of a mean of per-sample values, in the metric's unit."""
     values = metric.value(rows)  # (n,): a row alone has its sample's value
@@ -127,7 +128,7 @@ def _scaled(interval: Interval | Absent, least: float, greatest: float) -> Inter
 
 
 def _ratio(
-    metric: Metric, rows: FloatArray, groups: ClusterArray | None, level: float
+    metric: SumMetric, rows: FloatArray, groups: ClusterArray | None, level: float
 ) -> tuple[Interval | Absent, float | None]:
     """Interval and standard error of a value of R = sum of the first column / sum of the second.
 
@@ -144,6 +145,21 @@ def _ratio(
     if not np.isfinite(ends).all():
         return Absent("a bound of the interval is not finite"), None
     return Interval(float(ends.min()), float(ends.max()), level, interval.method), error
+
+
+def _ranked(
+    metric: RankMetric,
+    rows: FloatArray,
+    groups: ClusterArray | None,
+    level: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Interval | Absent:
+    """Interval of what needs all rows, unless the metric says why it has none."""
+    absence: str = getattr(metric, "interval_absence", "")
+    if absence:
+        return Absent(absence)
+    return bootstrap_of_rows(rows, metric.value_of_rows, groups, rng=rng, level=level, resamples=resamples)
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:

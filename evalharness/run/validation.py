@@ -9,7 +9,7 @@ from typing import Any
 
 from evalharness.backend.fake import text_before_stop
 from evalharness.errors import DataError, Problem, UserError
-from evalharness.metric.base import Metric
+from evalharness.metric.base import SumMetric
 from evalharness.request import (
     Document,
     Generate,
@@ -94,10 +94,11 @@ def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
 def _check_references(prepared: PreparedTask, problems: list[Problem]) -> Iterable[str]:
     """Answer with the references and look whether the headline metric is at its best."""
     spec = prepared.task.spec
-    best: list[tuple[str, Metric]] = [
+    best: list[tuple[str, SumMetric]] = [
         (metric_spec.label, metric)
         for metric_spec, metric in prepared.metrics
-        if metric_spec.name in ("exact_match", "accuracy") or metric_spec.name.startswith("accuracy_per_")
+        if isinstance(metric, SumMetric)
+        and (metric_spec.name in ("exact_match", "accuracy") or metric_spec.name.startswith("accuracy_per_"))
     ]
     if not best or len(spec.all_steps) > 1:
         return []

@@ -39,6 +39,9 @@ def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int =
     return _sample([TextScored(key(), logprob, n_tokens, n_bytes, n_words)])
 
 
+#: What a metric needs to be built at all, by name.
+REQUIRED: dict[str, dict] = {}
+
 PERFECT = {
     "generate": [
         generated("the cat sat on the mat", "the cat sat on the mat"),

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from metric_samples import MIXED, PERFECT
+from metric_samples import MIXED, PERFECT, REQUIRED
 
-from evalharness.metric.base import Metric
+from evalharness.metric.base import Metric, Prepares, RankMetric, SumMetric
 from evalharness.metric.registry import METRICS, build_metric
 from evalharness.metric.summary import summarise
 
@@ -19,15 +19,20 @@ VARIANTS = [
     ("exact_match", {"regexes_to_ignore": ["[aeiou]"]}),
     ("bleu", {"tokenize": "char", "max_ngram_order": 2, "smooth_method": "floor"}),
     ("bleu", {"smooth_method": "add-k", "effective_order": True}),
+    ("sentence_bleu", {"tokenize": "zh", "smooth_method": "add-k"}),
     ("chrf", {"word_order": 2}),
     ("chrf", {"char_order": 3, "word_order": 1, "eps_smoothing": True}),
     ("rouge1", {"use_stemmer": True}),
     ("rougeLsum", {"tokenizer": "char"}),
+    ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
+
+#: Metrics to which a wrong answer can be worse than none at all.
+NOT_THE_WORST = {"ter"}
 
 
 def _built() -> list[tuple[Metric, str]]:
-    metrics = [build_metric(name, {}, where="here") for name in METRICS]
+    metrics = [build_metric(name, REQUIRED.get(name, {}), where="here") for name in METRICS]
     metrics += [build_metric(name, parameters, where="here") for name, parameters in VARIANTS]
     return [(metric, output) for metric in metrics for output in sorted(metric.outputs)]
 
@@ -37,18 +42,26 @@ def _label(case: object) -> str:
 
 
 every_metric = pytest.mark.parametrize(("metric", "output"), _built(), ids=_label)
+every_sum_metric = pytest.mark.parametrize(
+    ("metric", "output"), [case for case in _built() if isinstance(case[0], SumMetric)], ids=_label
+)
 
 
 def rows_of(metric: Metric, samples: list) -> np.ndarray:
     return np.array([metric.row(sample) for sample in samples], dtype=np.float64)
 
 
+def value_of(metric: Metric, rows: np.ndarray) -> float:
+    return metric.value_of_rows(rows) if isinstance(metric, RankMetric) else float(metric.value(rows.sum(axis=0)))
+
+
 @every_metric
 def test_metric_keeps_the_contract(metric, output):
     assert isinstance(metric, Metric)
     assert output in {"generate", "choose", "score", "perplexity"}
-    assert metric.aggregation in {"mean", "ratio", "corpus"}
-    assert metric.aggregation == "corpus" or len(metric.columns) == 2
+    assert metric.aggregation in {"mean", "ratio", "corpus", "rank"}
+    assert metric.aggregation in {"corpus", "rank"} or len(metric.columns) == 2
+    assert (metric.aggregation == "rank") == isinstance(metric, RankMetric)
     assert METRICS[metric.name] is type(metric)
 
 
@@ -72,14 +85,16 @@ def test_row_has_a_number_for_each_column(metric, output):
 @every_metric
 def test_value_lies_within_its_bounds(metric, output):
     rows = rows_of(metric, MIXED[output])
-    values = np.append(metric.value(rows), metric.value(rows.sum(axis=0)))
+    values = np.array([value_of(metric, rows)])
+    if isinstance(metric, SumMetric):
+        values = np.append(metric.value(rows), values)
     assert np.isfinite(values).all()
     # 1e-9: sacrebleu's logarithms put a perfect BLEU at 100.00000000000004
     assert (values >= metric.bounds[0] - 1e-9).all()
     assert (values <= metric.bounds[1] + 1e-9).all()
 
 
-@every_metric
+@every_sum_metric
 def test_value_takes_any_leading_axes(metric, output):
     rows = rows_of(metric, MIXED[output])
     picks = np.random.default_rng(0).integers(0, 4, size=(2, 3, len(rows)))
@@ -92,7 +107,7 @@ def test_value_takes_any_leading_axes(metric, output):
     assert metric.value(totals[0, 0]).shape == ()
 
 
-@every_metric
+@every_sum_metric
 def test_value_does_not_change_the_totals(metric, output):
     totals = rows_of(metric, MIXED[output])
     before = totals.copy()
@@ -103,16 +118,24 @@ def test_value_does_not_change_the_totals(metric, output):
 @every_metric
 def test_order_of_samples_changes_nothing(metric, output):
     samples = MIXED[output]
-    forward = metric.value(rows_of(metric, samples).sum(axis=0))
-    backward = metric.value(rows_of(metric, samples[::-1]).sum(axis=0))
+    forward = value_of(metric, rows_of(metric, samples))
+    backward = value_of(metric, rows_of(metric, samples[::-1]))
     # 1e-12: sums of floats in another order
-    assert float(backward) == pytest.approx(float(forward), rel=1e-12)
+    assert backward == pytest.approx(forward, rel=1e-12)
+
+
+@every_metric
+def test_preparing_samples_changes_no_row(metric, output):
+    if isinstance(metric, Prepares):
+        again = dataclasses.replace(metric)
+        again.prepare(MIXED[output], lambda _: None)
+        np.testing.assert_array_equal(rows_of(again, MIXED[output]), rows_of(metric, MIXED[output]))
 
 
 @every_metric
 def test_perfect_samples_get_the_best_value(metric, output):
     best = metric.bounds[1] if metric.higher_is_better else metric.bounds[0]
-    value = float(metric.value(rows_of(metric, PERFECT[output]).sum(axis=0)))
+    value = value_of(metric, rows_of(metric, PERFECT[output]))
     # 1e-9: see the bounds
     assert value == pytest.approx(best, abs=1e-9)
 
@@ -120,12 +143,20 @@ def test_perfect_samples_get_the_best_value(metric, output):
 @pytest.mark.parametrize("metric", [metric for metric, output in _built() if output == "generate"], ids=_label)
 def test_answer_that_was_not_found_gets_the_worst_value(metric):
     missing = [dataclasses.replace(sample, answers=(None,)) for sample in PERFECT["generate"]]
+    value = value_of(metric, rows_of(metric, missing))
+    if metric.name in NOT_THE_WORST:
+        best = value_of(metric, rows_of(metric, PERFECT["generate"]))
+        assert value < best if metric.higher_is_better else value > best
+        return
+    worst = metric.bounds[0] if metric.higher_is_better else metric.bounds[1]
     # 1e-9: epsilon smoothing of chrF leaves 1e-14
-    assert float(metric.value(rows_of(metric, missing).sum(axis=0))) == pytest.approx(metric.bounds[0], abs=1e-9)
+    assert value == pytest.approx(worst, abs=1e-9)
 
 
 @every_metric
 def test_only_the_last_step_of_the_first_repeat_counts(metric, output):
+    if getattr(metric, "sees_all_repeats", False):
+        return
     for sample, other in zip(MIXED[output], PERFECT[output][:1] * len(MIXED[output]), strict=True):
         stepped = dataclasses.replace(
             sample,
@@ -150,7 +181,7 @@ def test_summary_holds_the_value_inside_its_interval(metric, output):
     rows = rows_of(metric, MIXED[output])
     for clusters in (None, [i // 2 for i in range(len(rows))]):
         summary = summarise(metric, rows, clusters, resamples=200)
-        assert summary.value == float(metric.value(rows.sum(axis=0)))
+        assert summary.value == value_of(metric, rows)
         if summary.absence is None:
             assert summary.low <= summary.value <= summary.high
             assert summary.low < summary.high

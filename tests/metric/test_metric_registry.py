@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +22,13 @@ def test_listing_metrics_loads_no_heavy_library():
 def test_building_a_metric_loads_no_scoring_library():
     program = (
         "import sys; from evalharness.metric.registry import METRICS, build_metric;"
-        "[build_metric(name, {}, where='').signature() for name in METRICS];"
-        "print(sorted({'sacrebleu', 'rouge_score', 'nltk', 'torch'} & set(sys.modules)))"
+        "from metric_samples import REQUIRED;"
+        "[build_metric(name, REQUIRED.get(name, {}), where='').signature() for name in METRICS];"
+        "print(sorted({'sacrebleu', 'rouge_score', 'nltk', 'torch', 'jiwer', 'sklearn'} & set(sys.modules)))"
     )
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    )
     assert shown.stdout.strip() == "[]"
 
 

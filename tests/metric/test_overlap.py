@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from metric_samples import generated
 from sacrebleu.metrics import BLEU, CHRF
 
-from evalharness.metric.overlap import Bleu, Chrf
+from evalharness.errors import MetricError
+from evalharness.metric.overlap import Bleu, Chrf, SentenceBleu
+from evalharness.metric.registry import build_metric
 from evalharness.metric.summary import summarise
 
 # Answers and references with all that is awkward: empty, one word, identical, no overlap, Chinese, punctuation, case.
@@ -147,3 +149,27 @@ def test_interval_is_that_of_sacrebleu_s_own_bootstrap():
     # sacrebleu reports a half-width around its bootstrap mean; the ends of 1000 resamples wander by about 6 % of it
     assert (summary.high - summary.low) / 2 == pytest.approx(score._ci, rel=0.2)
     assert summary.low < score.score < summary.high
+
+
+def test_sentence_bleu_is_the_mean_of_sacrebleu_s_sentence_scores():
+    expected = [BLEU(effective_order=True).sentence_score(a, [f, s]).score for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]  # fmt: skip  # noqa: E501
+    assert value(SentenceBleu(), ANSWERS, FIRST, SECOND) == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "module", "answer", "reference"),
+    [
+        ("ja-mecab", "MeCab", "私は猫が好きです。", "私は犬が好きです。"),
+        ("ko-mecab", "mecab_ko", "나는 고양이를 좋아한다.", "나는 개를 좋아한다."),
+    ],
+)
+def test_morphological_tokenizers_are_those_of_sacrebleu(tokenizer, module, answer, reference):
+    pytest.importorskip(module)
+    expected = BLEU(tokenize=tokenizer).corpus_score([answer], [[reference]]).score
+    assert 0 < value(Bleu(tokenize=tokenizer), [answer], [reference]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_tokenizer_whose_model_is_absent_is_refused_before_anything_is_scored(monkeypatch, tmp_path):
+    monkeypatch.setenv("SACREBLEU", str(tmp_path))
+    with pytest.raises(MetricError, match=r"model of tokenizer `flores200` is not there; download https://"):
+        build_metric("bleu", {"tokenize": "flores200"}, where="here")

@@ -1,0 +1,64 @@
+"""TER equals sacrebleu's, computed alone, for many at once, and on all cores."""
+
+import numpy as np
+import pytest
+from metric_samples import generated
+from sacrebleu.metrics import TER
+
+from evalharness.errors import MetricError
+from evalharness.metric.parallel import POOL_SECONDS, computed
+from evalharness.metric.registry import build_metric
+from evalharness.metric.ter import Ter
+
+ANSWERS = ["the cat sat on the mat .", "", "a b c d e f", "我喜欢吃苹果。", "Hello", "x y", ""]
+FIRST = ["The cat sat on the mat.", "some text", "d e f a b c", "我爱吃苹果。", "Hello", "", ""]
+SECOND = ["a cat was sitting on a mat.", "text", "f e d c b a", "我喜欢苹果。", "Hi", "y", ""]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"case_sensitive": True},
+        {"normalized": True},
+        {"no_punct": True},
+        {"normalized": True, "asian_support": True},
+        {"normalized": True, "no_punct": True, "asian_support": True, "case_sensitive": True},
+    ],
+)
+def test_ter_with_any_options_and_several_references_equals_sacrebleu(options):
+    metric = Ter(**options)
+    rows = np.array([metric.row(generated(a, f, s)) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)])
+    expected = TER(**options).corpus_score(ANSWERS, [FIRST, SECOND]).score
+    assert float(metric.value(rows.sum(axis=0))) == expected
+
+
+# sacrebleu 2.6.0
+@pytest.mark.parametrize(
+    ("answer", "reference", "expected"),
+    [("", "a b", 100.0), ("a b", "", 100.0), ("", "", 0.0), ("a", "a", 0.0), ("a b c d", "a", 300.0)],
+)
+def test_ter_of_empty_and_short_texts(answer, reference, expected):
+    assert float(Ter().value(np.array(Ter().row(generated(answer, reference))))) == expected
+
+
+def test_prepared_rows_are_those_of_single_samples():
+    samples = [generated(a, f, s) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)] * 2
+    done = []
+    metric = Ter()
+    metric.prepare([*samples, generated("no reference")], done.append)
+    assert sum(done) == len(ANSWERS)  # each pair once
+    assert [metric.row(sample) for sample in samples] == [Ter().row(sample) for sample in samples]
+
+
+def test_option_without_effect_is_refused():
+    with pytest.raises(MetricError, match="asian_support does nothing"):
+        build_metric("ter", {"asian_support": True}, where="here")
+
+
+def test_all_cores_give_the_results_of_one_in_order():
+    items = [f"{n:o}" for n in range(100)]
+    done = []
+    pooled = computed(len, items, done.append, seconds=2 * POOL_SECONDS, n_workers=2)
+    assert pooled == [len(item) for item in items]
+    assert sum(done) == len(items)
