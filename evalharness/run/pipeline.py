@@ -23,7 +23,7 @@ from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, package_versions, peak_memory_bytes
 from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
-from evalharness.run.scoring import group_record, make_samples, step_history, task_record
+from evalharness.run.scoring import group_record, make_samples, step_requests, task_record
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
 from evalharness.task.loading import Selection
 from evalharness.task.prompts import describe
@@ -217,13 +217,12 @@ def _step_requests(
         return
     for asked in task.asked:
         for repeat in range(task.task.spec.repeats):
-            history = step_history(task, asked, repeat, step, responses)
-            if isinstance(history, Failed):
-                failed = Failed(RequestKey(task.name, asked.document.id, step, repeat), history.error)
-                journal.append(failed)
-                responses.setdefault(failed.key, failed)
+            requests = step_requests(task, asked, step, repeat, responses)
+            if isinstance(requests, Failed):
+                journal.append(requests)
+                responses.setdefault(requests.key, requests)
             else:
-                yield from task.prompter.requests(asked, step, repeat, history)
+                yield from requests
 
 
 def _n_tokens(response: Response) -> int:

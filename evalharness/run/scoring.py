@@ -9,7 +9,7 @@ import numpy as np
 
 from evalharness.metric.base import Metric
 from evalharness.metric.summary import summarise
-from evalharness.request import Failed, Generated, Prompt, RequestKey, Response, Sample, derived_seed
+from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample, derived_seed
 from evalharness.run.preparation import PreparedTask
 from evalharness.run.record import GroupRecord, MetricResult, SampleRecord, TaskRecord
 from evalharness.stats.intervals import Absent, Interval, macro_mean
@@ -20,24 +20,33 @@ from evalharness.task.spec import GroupSpec
 Responses = Mapping[RequestKey, Response]
 
 
-def step_history(
-    prepared: PreparedTask, asked: Asked, repeat: int, n_steps: int, responses: Responses
-) -> list[StepAnswer] | Failed:
-    """Return what the first `n_steps` steps asked and got, or the failure of one of them."""
-    history: list[StepAnswer] = []
-    for step in range(n_steps):
-        (request,) = prepared.prompter.requests(asked, step, repeat, history)
-        response = responses[request.key]
-        if not isinstance(response, Generated):
-            return (
-                response if isinstance(response, Failed) else Failed(request.key, "an earlier step generated no text")
-            )
-        answers: Answers = (response.text,)
-        for item in prepared.filters[step]:
-            answers = item.apply(answers, asked.choices)
-        prompt: Prompt = getattr(request, "prompt", "")
-        history.append(StepAnswer(prepared.task.spec.all_steps[step].name, prompt, response.text, answers[0]))
-    return history
+def step_requests(
+    prepared: PreparedTask, asked: Asked, step: int, repeat: int, responses: Responses
+) -> list[Request] | Failed:
+    """Return what a step asks of the model; or why it cannot be asked, under the key of its first request.
+
+    An earlier step may have failed, or answered what its filters or the step's prompt cannot be made of. That is found out
+    only after the model has answered, and must not cost the answers of all other documents.
+    """
+    spec = prepared.task.spec
+    key = RequestKey(spec.name, asked.document.id, step, repeat)
+    try:
+        history: list[StepAnswer] = []
+        for position in range(step):
+            (request,) = prepared.prompter.requests(asked, position, repeat, history)
+            response = responses[request.key]
+            if isinstance(response, Failed):
+                return Failed(key, response.error)
+            if not isinstance(response, Generated):
+                return Failed(key, "an earlier step generated no text")
+            answers: Answers = (response.text,)
+            for item in prepared.filters[position]:
+                answers = item.apply(answers, asked.choices)
+            prompt: Prompt = getattr(request, "prompt", "")
+            history.append(StepAnswer(spec.all_steps[position].name, prompt, response.text, answers[0]))
+        return prepared.prompter.requests(asked, step, repeat, history)
+    except Exception as fault:  # noqa: BLE001  # see above; the document is counted as failed
+        return Failed(key, f"step `{spec.all_steps[step].name}` cannot be asked: {type(fault).__name__}: {fault}")
 
 
 def make_samples(prepared: PreparedTask, responses: Responses) -> list[SampleRecord]:
@@ -52,11 +61,10 @@ def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sampl
     by_repeat: list[tuple[Response, ...]] = []
     for repeat in range(spec.repeats):
         before = [responses[RequestKey(spec.name, asked.document.id, step, repeat)] for step in range(n_before)]
-        history = step_history(prepared, asked, repeat, n_before, responses)
-        if isinstance(history, Failed):
-            by_repeat.append((*before, history))
+        requests = step_requests(prepared, asked, n_before, repeat, responses)
+        if isinstance(requests, Failed):
+            by_repeat.append((*before, requests))
             continue
-        requests = prepared.prompter.requests(asked, n_before, repeat, history)
         prompt = getattr(requests[0], "prompt", asked.prompt)
         by_repeat.append((*before, *(responses[request.key] for request in requests)))
     sample = Sample(
@@ -73,7 +81,8 @@ def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sampl
     )
     failed = [response for group in by_repeat for response in group if isinstance(response, Failed)]
     if failed:
-        more = f" (and {len(failed) - 1} more of this document)" if len(failed) > 1 else ""
+        others = {response.error for response in failed} - {failed[0].error}
+        more = f" (and {len(others)} other reason{'s' if len(others) > 1 else ''})" if others else ""
         return dataclasses.replace(sample, error=failed[0].error + more)
     return sample
 
@@ -97,6 +106,10 @@ def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
 def _row(metric: Metric, sample: Sample) -> list[float]:
     """Return the mean of the rows of all repeats: documents weigh the same, however often each was asked."""
     rows = np.array([metric.row(view) for view in _views(sample)], dtype=np.float64)  # (repeats, k)
+    if rows.shape[1:] != (len(metric.columns),):
+        raise ValueError(
+            f"metric {metric.name} gave {rows.shape[1:]} numbers for the columns {', '.join(metric.columns)}"
+        )
     if not np.isfinite(rows).all():
         raise ValueError(f"metric {metric.name} gave a number that is not finite")
     return [float(x) for x in rows.mean(axis=0)]
@@ -108,6 +121,8 @@ def _views(sample: Sample) -> list[Sample]:
         return [sample]
     if not sample.answers:
         return [dataclasses.replace(sample, responses=(group,)) for group in sample.responses]
+    if len(sample.answers) not in (1, len(sample.responses)):
+        raise ValueError(f"the filters made {len(sample.answers)} answers of {len(sample.responses)} repeats")
     return [
         dataclasses.replace(sample, answers=(answer,), responses=(group,))
         for answer, group in zip(sample.answers, sample.responses, strict=False)
