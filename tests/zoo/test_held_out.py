@@ -45,7 +45,7 @@ def test_no_test_document_stands_in_training(name: str, corpus: Corpus):
         assert item.key not in corpus.keys
 
 
-@pytest.mark.parametrize("name", ["demo_language_modelling", "demo_last_word", "demo_summary"])
+@pytest.mark.parametrize("name", ["demo_last_word", "demo_summary"])
 def test_no_test_story_stands_in_training_in_another_form(name: str, corpus: Corpus):
     for item in items(name, "test"):
         text = str(item.fields["text"])
