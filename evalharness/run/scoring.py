@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evalharness.metric.base import Metric
+from evalharness.metric.base import Advance, Metric, Prepares, ignore_progress
 from evalharness.metric.summary import summarise
 from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample, derived_seed
 from evalharness.run.preparation import PreparedTask
@@ -49,9 +49,18 @@ def step_requests(
         return Failed(key, f"step `{spec.all_steps[step].name}` cannot be asked: {type(fault).__name__}: {fault}")
 
 
-def make_samples(prepared: PreparedTask, responses: Responses) -> list[SampleRecord]:
-    """Score every document of a task; a document that cannot be scored says why in its sample."""
-    return [_scored(prepared, _sample(prepared, asked, responses)) for asked in prepared.asked]
+def make_samples(
+    prepared: PreparedTask, responses: Responses, advance: Advance = ignore_progress
+) -> list[SampleRecord]:
+    """Score every document of a task; a document that cannot be scored says why in its sample.
+
+    advance: told how many more texts the slow metrics have dealt with.
+    """
+    samples = [_answered(prepared, _sample(prepared, asked, responses)) for asked in prepared.asked]
+    for _, metric in prepared.metrics:
+        if isinstance(metric, Prepares):
+            metric.prepare([view for sample in samples for view in _prepared_views(metric, sample)], advance)
+    return [_scored(prepared, sample) for sample in samples]
 
 
 def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sample:
@@ -87,15 +96,32 @@ def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sampl
     return sample
 
 
-def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
+def _answered(prepared: PreparedTask, sample: Sample) -> Sample:
+    """Return the sample with its answers, one a repeat, or with the reason why the filters failed."""
     if sample.error:
-        return SampleRecord(sample, {})
+        return sample
     try:
         texts = [group[-1] for group in sample.responses]
         answers: Answers = tuple(response.text for response in texts if isinstance(response, Generated))
         for item in prepared.filters[-1]:
             answers = item.apply(answers, sample.choices)
-        sample = dataclasses.replace(sample, answers=answers)
+    except Exception as fault:  # noqa: BLE001  # one odd document must not lose the others; it is counted as failed
+        return dataclasses.replace(sample, error=f"scoring failed: {type(fault).__name__}: {fault}")
+    return dataclasses.replace(sample, answers=answers)
+
+
+def _prepared_views(metric: Metric, sample: Sample) -> list[Sample]:
+    """Return what the metric will see of a sample; nothing of one that cannot be scored."""
+    try:
+        return [] if sample.error else _views(metric, sample)
+    except ValueError:
+        return []  # said when the sample is scored
+
+
+def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
+    if sample.error:
+        return SampleRecord(sample, {})
+    try:
         rows = {spec.label: _row(metric, sample) for spec, metric in prepared.metrics}
     except Exception as fault:  # noqa: BLE001  # one odd document must not lose the others; it is counted as failed
         error = f"scoring failed: {type(fault).__name__}: {fault}"
@@ -105,7 +131,7 @@ def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
 
 def _row(metric: Metric, sample: Sample) -> list[float]:
     """Return the mean of the rows of all repeats: documents weigh the same, however often each was asked."""
-    rows = np.array([metric.row(view) for view in _views(sample)], dtype=np.float64)  # (repeats, k)
+    rows = np.array([metric.row(view) for view in _views(metric, sample)], dtype=np.float64)  # (repeats, k)
     if rows.shape[1:] != (len(metric.columns),):
         raise ValueError(
             f"metric {metric.name} gave {rows.shape[1:]} numbers for the columns {', '.join(metric.columns)}"
@@ -115,9 +141,12 @@ def _row(metric: Metric, sample: Sample) -> list[float]:
     return [float(x) for x in rows.mean(axis=0)]
 
 
-def _views(sample: Sample) -> list[Sample]:
-    """Return one sample a repeat; after a vote over all repeats only one answer is left, and one view."""
-    if len(sample.responses) == 1:
+def _views(metric: Metric, sample: Sample) -> list[Sample]:
+    """Return one sample a repeat, or all repeats as one for a metric that compares them.
+
+    After a vote over all repeats only one answer is left, and one view.
+    """
+    if len(sample.responses) == 1 or getattr(metric, "sees_all_repeats", False):
         return [sample]
     if not sample.answers:
         return [dataclasses.replace(sample, responses=(group,)) for group in sample.responses]
