@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -13,11 +14,22 @@ if TYPE_CHECKING:
 LOG_SECONDS = 10.0
 
 
+def leave_stdout() -> None:
+    """Send what is still to be printed nowhere: the reader, such as `head`, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def stdout_console() -> Console:
     """Return the console for results; as wide as needed where the output is not a terminal."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty(), highlight=False)
+    class Patient(Console):
+        """Goes on when the reader has gone: there may be models left to evaluate. Rich would exit with code 1."""
+
+        def on_broken_pipe(self) -> None:
+            leave_stdout()
+
+    return Patient(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty(), highlight=False)
 
 
 class ConsoleProgress:

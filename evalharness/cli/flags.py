@@ -91,16 +91,21 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
                 "write, for example, --set output.generate.temperature=0.7",
             )
         try:
-            found[key.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+            found[key.strip()] = json.loads(value, parse_constant=_no_number)
+        except (ValueError, RecursionError):
             found[key.strip()] = value
     return found
+
+
+def _no_number(text: str) -> float:
+    """Refuse what Python reads as a number and JSON does not know: NaN and Infinity."""
+    raise ValueError(f"{text} is not JSON")
 
 
 def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) -> list[LoadedTask]:
     """Return tasks with parts replaced, such as ``{"output.generate.temperature": 0.7}``; all are checked again.
 
-    Raises UserError for an unknown field, naming the nearest one.
+    Raises UserError for an unknown field, naming the nearest one, and for the name, by which a task is found.
     """
     from evalharness.errors import TaskError
     from evalharness.task.loading import LoadedTask
@@ -109,6 +114,8 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) ->
 
     if not settings:
         return list(tasks)
+    if "name" in settings:
+        raise UserError.at("--set", "a task's name cannot be changed", "copy its file, and give that another name")
     changed = []
     for task in tasks:
         data = json.loads(json.dumps(task.source.data))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
 from collections.abc import Sequence
 
 from evalharness import __version__
 from evalharness.cli import models, run, runs, tasks
-from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EvalHarnessError, UserError
+from evalharness.cli.console import leave_stdout
+from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EvalHarnessError, UserError
 
 EPILOG = """\
 Examples:
@@ -44,12 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     args = build_parser().parse_args(given)
     args.command_line = given
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # broken documents hold lone surrogates
     try:
         code: int = args.handler(args)
+        sys.stdout.flush()  # here, where a reader that has gone is understood, and not while Python shuts down
         return code
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        leave_stdout()
+        return EXIT_OK
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on where it stopped", file=sys.stderr)
         return EXIT_INTERRUPTED

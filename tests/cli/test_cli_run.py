@@ -222,11 +222,3 @@ def test_a_new_task_is_sound_and_runs(here, capsys):
     assert main(["tasks", "validate", "mine.yaml"]) == 0
     assert main(["run", "-m", "model.yaml", "-t", "mine.yaml"]) == 0
     assert main(["tasks", "new", "mine"]) == 2
-
-
-def test_an_internal_error_has_exit_code_one_and_no_traceback(here, capsys, monkeypatch):
-    monkeypatch.setenv("EVALHARNESS_RESULTS", "")
-    (here / "results").write_text("a file where a folder should be")
-    code = run()
-    assert code in (1, 2)
-    assert "Traceback" not in capsys.readouterr().err
