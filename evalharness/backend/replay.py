@@ -5,7 +5,8 @@ The file is JSON lines, one prediction a line::
     {"document_id": "7", "text": "The answer is 42."}
     {"task": "arc", "document_id": "Q1", "logprobs": [-3.2, -1.1, -4.0, -5.9], "n_tokens": [2, 2, 1, 3]}
 
-text answers a generation; logprobs answers scoring, one number a request slot (for multiple choice: a choice).
+text answers a generation; logprobs answers scoring, one number a scored request of the document (for multiple choice: a
+choice), whatever steps came before.
 task: only for documents of this task; without it, for any task's. repeat: which of several sampled answers, from 0. slot:
 which generation of a task with several steps, from 0. n_tokens and is_greedy: one a slot, where they are known.
 """
@@ -177,6 +178,7 @@ class ReplayBackend:
         self._told_unused: set[_Slot] = set()
         self._asked_slots: set[int | None] = set()
         self._assumed: set[str] = set()
+        self._first_slots: Mapping[tuple[str, str, int], int] = {}
 
     def identity(self) -> ModelIdentity:
         """Say which file answered; its content's hash stands for the weights."""
@@ -189,6 +191,7 @@ class ReplayBackend:
         predictions that no request asked for are told as the event ``unused_predictions``: often a wrong task name or id.
         """
         done = frozenset(answered)
+        self._first_slots = _first_slots(requests)
         for request in requests:
             response = self._respond(request)
             if request.key not in done:
@@ -256,7 +259,8 @@ class ReplayBackend:
         )
 
     def _scored(self, request: Score, prediction: Prediction) -> Response:
-        logprob = _logprob_of(request.key, prediction)
+        index = self._index_of(request.key)
+        logprob = _logprob_of(request.key, index, prediction)
         if isinstance(logprob, Failed):
             return logprob
         if prediction.is_greedy is None:
@@ -264,22 +268,27 @@ class ReplayBackend:
         return Scored(
             key=request.key,
             logprob=logprob,
-            n_tokens=self._tokens_of(prediction, request.key.slot, request.continuation),
+            n_tokens=self._tokens_of(prediction, index, request.continuation),
             n_bytes=len(request.continuation.encode()),
-            is_greedy=prediction.is_greedy is not None and prediction.is_greedy[request.key.slot],
+            is_greedy=prediction.is_greedy is not None and prediction.is_greedy[index],
         )
 
     def _text_scored(self, request: ScoreText, prediction: Prediction) -> Response:
-        logprob = _logprob_of(request.key, prediction)
+        index = self._index_of(request.key)
+        logprob = _logprob_of(request.key, index, prediction)
         if isinstance(logprob, Failed):
             return logprob
         return TextScored(
             key=request.key,
             logprob=logprob,
-            n_tokens=self._tokens_of(prediction, request.key.slot, request.text),
+            n_tokens=self._tokens_of(prediction, index, request.text),
             n_bytes=len(request.text.encode()),
             n_words=len(re.split(r"\s+", request.text)),
         )
+
+    def _index_of(self, key: RequestKey) -> int:
+        """Count which of its document's scored requests this is, from 0; slots of earlier steps do not count."""
+        return key.slot - self._first_slots[key.task, key.document_id, key.repeat]
 
     def _tokens_of(self, prediction: Prediction, index: int, text: str) -> int:
         if prediction.n_tokens is not None:
@@ -299,10 +308,19 @@ def _missing(key: RequestKey) -> Failed:
     return Failed(key, f"no prediction for document {key.document_id!r} of task {key.task!r}{repeat}")
 
 
-def _logprob_of(key: RequestKey, prediction: Prediction) -> float | Failed:
+def _first_slots(requests: Sequence[Request]) -> dict[tuple[str, str, int], int]:
+    """Return the lowest slot of the scored requests of each (task, document, repeat)."""
+    first: dict[tuple[str, str, int], int] = {}
+    for request in requests:
+        key = request.key
+        if not isinstance(request, Generate):
+            place = (key.task, key.document_id, key.repeat)
+            first[place] = min(key.slot, first.get(place, key.slot))
+    return first
+
+
+def _logprob_of(key: RequestKey, index: int, prediction: Prediction) -> float | Failed:
     logprobs = prediction.logprobs or ()
-    if key.slot >= len(logprobs):
-        return Failed(
-            key, f"the prediction has {len(logprobs)} logprobs, this is request {key.slot + 1} of its document"
-        )
-    return logprobs[key.slot]
+    if index >= len(logprobs):
+        return Failed(key, f"the prediction has {len(logprobs)} logprobs, this is request {index + 1} of its document")
+    return logprobs[index]

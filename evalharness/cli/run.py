@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli import flags
-from evalharness.errors import EXIT_OK, UserError
+from evalharness.errors import EXIT_INTERNAL, EXIT_OK, UserError
 
 if TYPE_CHECKING:
     from evalharness.model.spec import ModelSpec
@@ -29,7 +30,8 @@ Examples:
   evalharness run -m ./checkpoint -t demo --dry-run
       count documents, requests and tokens, show first prompts and estimate the time; ask nothing
 
-An interrupted run goes on where it stopped when the same command is given again.
+An interrupted run goes on where it stopped when the same command is given again. Documents that failed are counted and
+named; the exit code is 1 if no document of a task could be scored.
 """
 
 
@@ -132,13 +134,15 @@ def _evaluate(
     settings: RunSettings,
 ) -> int:
     from evalharness.cli.console import ConsoleProgress, stdout_console
-    from evalharness.run.pipeline import Work, evaluate
+    from evalharness.run.pipeline import Work, evaluate, refuse_early
     from evalharness.run.store import ResultStore
     from evalharness.run.table import comparison_table, results_table
 
     store = ResultStore(args.output)
     console = stdout_console()
     records: list[RunRecord] = []
+    if len(specs) > 1:
+        refuse_early(specs, prepared)
     for text, spec in zip(args.model, specs, strict=True):
         progress = ConsoleProgress(spec.name)
         work = Work.of(selection, prepared[spec.uses_chat], settings, _command_for(args, text))
@@ -152,7 +156,20 @@ def _evaluate(
     if len(records) > 1:
         console.print(comparison_table(records))
     console.print(f"next: evalharness runs show {records[-1].run_id}", markup=False)
-    return EXIT_OK
+    return _exit_code(records)
+
+
+def _exit_code(records: Sequence[RunRecord]) -> int:
+    """Say on stderr which documents failed; the command itself fails if a task has no scored document at all."""
+    code = EXIT_OK
+    for record in records:
+        for task in record.tasks:
+            if task.n_failed:
+                counted = f"{task.n_failed} of {task.n_documents} documents failed"
+                look = f"evalharness runs show {record.run_id} --task {task.name} --failed"
+                print(f"{record.model.name}: {task.name}: {counted}; see: {look}", file=sys.stderr)
+                code = code if task.n_scored else EXIT_INTERNAL
+    return code
 
 
 def _command_for(args: argparse.Namespace, model: str) -> list[str]:
@@ -214,7 +231,7 @@ def _models(args: argparse.Namespace) -> list[ModelSpec]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UserError.at(
-            "--model", f"two models are named `{twice.pop()}`", "run them one by one, or give one --set model.name=..."
+            "--model", f"two models are named `{twice.pop()}`", "run them one by one, or register them (`models add`)"
         )
     return specs
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from evalharness.run.journal import Journal
 from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
-from evalharness.run.provenance import collect, package_versions, peak_memory_bytes
+from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
 from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
 from evalharness.run.scoring import group_record, make_samples, step_requests, task_record
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
@@ -85,19 +85,20 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
     progress = progress or Silent()
     clock = _Clock()
     events: list[Event] = []
+    journals: list[Journal] = []
+
+    def on_event(name: str, fields: Mapping[str, Any]) -> None:
+        events.append(Event(name=name, fields=dict(fields)))
+        for journal in journals:
+            journal.note(name, fields)
+
     progress.stage(f"loading {spec.name}")
     with clock.stage("open"):
-        journals: list[Journal] = []
-
-        def on_event(name: str, fields: Mapping[str, Any]) -> None:
-            events.append(Event(name=name, fields=dict(fields)))
-            for journal in journals:
-                journal.note(name, fields)
-
         backend = open_backend(spec, EngineSettings(work.settings.batch_tokens, on_event))
-        check_capabilities(backend, spec, work.tasks)
-        directory, resumed = _directory(spec, backend, work, store)
-    try:
+    with closing(backend):
+        with clock.stage("open"):
+            check_capabilities(backend, spec, work.tasks)
+            directory = _directory(spec, backend, work, store)
         with directory.journal() as journal:
             journals.append(journal)
             responses = journal.responses()
@@ -116,9 +117,24 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
                 ]
             record = _record(spec, backend, work, directory, results, clock, events)
             directory.commit(record, [sample for found in samples.values() for sample in found])
-    finally:
-        backend.close()
-    return Outcome(record, directory.where, n_resumed if resumed else 0)
+    return Outcome(record, directory.where, n_resumed)
+
+
+def refuse_early(specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[PreparedTask]]) -> None:
+    """Open every model and see that it can answer its tasks (`tasks`: by whether it uses chat turns), before any is asked.
+
+    A mistake in the last of several models must not show up only after the others ran for hours. Raises ModelError with the
+    problems of all models.
+    """
+    problems: list[Problem] = []
+    for spec in specs:
+        try:
+            with closing(open_backend(spec, EngineSettings())) as backend:
+                check_capabilities(backend, spec, tasks[spec.uses_chat])
+        except ModelError as fault:
+            problems.extend(fault.problems)
+    if problems:
+        raise ModelError(problems)
 
 
 def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[PreparedTask]) -> None:
@@ -138,10 +154,12 @@ def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[Prepar
         raise ModelError(problems)
 
 
-def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore) -> tuple[RunDirectory, bool]:
-    """Return the unfinished run of the same work, or a new directory; and which of the two it is."""
+def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore) -> RunDirectory:
+    """Return the unfinished run of the same work, or a new directory."""
     versions = package_versions()
+    harness = harness_git_state()
     plan = {
+        "harness": harness.commit if harness else None,
         "versions": {name: versions.get(name) for name in ("evalharness", "torch", "transformers", "tokenizers")},
         "model": dataclasses.asdict(backend.identity()),
         "tasks": {
@@ -160,8 +178,8 @@ def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore
     if work.settings.resume:
         unfinished = store.find_unfinished(slug, plan_fingerprint(plan))
         if unfinished is not None:
-            return unfinished, True
-    return store.begin(slug, plan), False
+            return unfinished
+    return store.begin(slug, plan)
 
 
 def _plain_settings(settings: RunSettings) -> dict[str, Any]:

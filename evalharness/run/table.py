@@ -33,7 +33,8 @@ def results_table(record: RunRecord, where: str = "") -> Table:
     for group in record.groups:
         table.add_section()
         for index, metric in enumerate(group.metrics):
-            notes = [f"{group.weighting} of {len(group.tasks)} tasks"] if index == 0 else []
+            weights = "equal weights" if group.weighting == "tasks" else f"weighted by {group.weighting}"
+            notes = [f"mean of {len(group.tasks)} tasks, {weights}"] if index == 0 else []
             first = group.name if index == 0 else ""
             table.add_row(*map(Text, [first, *_metric_cells(metric), "; ".join([*notes, *_metric_notes(metric)])]))
     return table

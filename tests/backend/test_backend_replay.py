@@ -74,7 +74,8 @@ def test_logprobs_are_one_a_slot(replay: Replay) -> None:
 
 
 def test_a_missing_logprob_fails_its_request(replay: Replay) -> None:
-    (response,) = replay({"document_id": "a", "logprobs": [-1.5]}).run([Score(RequestKey("t", "a", 1), "p", " c")])
+    made = [Score(RequestKey("t", "a", slot), "p", " c") for slot in range(2)]
+    _, response = replay({"document_id": "a", "logprobs": [-1.5]}).run(made)
     assert response.error == "the prediction has 1 logprobs, this is request 2 of its document"
 
 
@@ -168,3 +169,12 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(path: str) -> None:
     with pytest.raises(ModelError, match=r"cannot be read"):
         open_backend(ModelSpec(name="m", backend="replay", path=path), EngineSettings())
+
+
+def test_logprobs_follow_the_choices_also_behind_earlier_steps(tmp_path):
+    """With steps, the choices' slots begin behind those of the steps; the predictions need not know."""
+    path = tmp_path / "predictions.jsonl"
+    path.write_text('{"document_id": "a", "logprobs": [-1.0, -2.0]}\n')
+    backend = open_backend(ModelSpec(name="p", backend="replay", path=str(path)), EngineSettings())
+    requests = [Score(RequestKey("t", "a", slot), "prompt", f" choice {slot}") for slot in (2, 1)]
+    assert [response.logprob for response in backend.run(requests)] == [-2.0, -1.0]
