@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -262,7 +262,7 @@ class Prompter:
     def _shots(self, document: Document, prompt: str, references: tuple[str, ...]) -> tuple[Shot, ...]:
         """Choose shots; the document itself, or one that asks and answers the same, is never among them."""
         chosen: list[Shot] = []
-        for i in self._order(document):
+        for i in self._order(document) if self.n_shots else ():
             if len(chosen) == self.n_shots:
                 break
             other = self._pool[i]
@@ -278,12 +278,20 @@ class Prompter:
             )
         return tuple(chosen)
 
-    def _order(self, document: Document) -> Sequence[int]:
-        if self.spec.shots.pick == "first" or not self.n_shots:
-            return range(len(self._pool))
+    def _order(self, document: Document) -> Iterator[int]:
+        """Yield the pool's positions, each once, in the order in which they are considered."""
+        n = len(self._pool)
+        if self.spec.shots.pick == "first":
+            yield from range(n)
+            return
+        # Drawn one by one: a permutation of a pool of 100,000 for every document would take longer than many models.
         generator = np.random.default_rng(derived_seed(self._seed, "shots", self.spec.name, document.id))
-        order: list[int] = generator.permutation(len(self._pool)).tolist()
-        return order
+        seen: set[int] = set()
+        while len(seen) < n:
+            i = int(generator.integers(n))
+            if i not in seen:
+                seen.add(i)
+                yield i
 
     def _solve(self, i: int) -> Shot:
         if i not in self._solved:
