@@ -28,7 +28,9 @@ from task_pairs import TaskPair, bbh_pairs
 def main() -> int:
     """Run both sides, compare, print and report."""
     args = _arguments()
-    pairs = [pair for pair in bbh_pairs() if any(fnmatch.fnmatch(pair.name, glob) for glob in args.tasks)]
+    config = json.loads((args.model / "config.json").read_text(encoding="utf-8"))
+    every = bbh_pairs(encoder_decoder=bool(config.get("is_encoder_decoder")))
+    pairs = [pair for pair in every if any(fnmatch.fnmatch(pair.name, glob) for glob in args.tasks)]
     with tempfile.TemporaryDirectory() as name:
         work = Workload(pairs, args.data, args.model.resolve(), Path(name), args.limit)
         work.write_tasks()

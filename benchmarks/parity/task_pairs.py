@@ -80,9 +80,29 @@ class TaskPair:
             path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def bbh_pairs() -> list[TaskPair]:
-    """Return the compared tasks."""
-    return [*_choose_pairs(), *_generate_pairs(), *_likelihood_pairs()]
+def bbh_pairs(*, encoder_decoder: bool = False) -> list[TaskPair]:
+    """Return the compared tasks; encoder_decoder: whether they are asked of such a model.
+
+    Texts of several windows are then left out: from the second window on, lm-eval gives the encoder the tokens before the
+    window and the decoder none, where evalharness shows the encoder an empty text throughout.
+    """
+    pairs = [*_choose_pairs(), *_generate_pairs(), *_likelihood_pairs()]
+    if not encoder_decoder:
+        return pairs
+    return [_counting_decoder_tokens(pair) for pair in pairs if pair.name != "rolling_long"]
+
+
+def _counting_decoder_tokens(pair: TaskPair) -> TaskPair:
+    """Make lm-eval generate as many tokens as it was told to.
+
+    For an encoder-decoder too, it lets `generate` go to the length of the prompt plus `max_gen_toks`, but there the prompt
+    is not part of what is generated. `max_length` overrides that; it counts the decoder's start token.
+    """
+    if pair.kind != "generate":
+        return pair
+    settings = dict(pair.theirs["generation_kwargs"])
+    settings["max_length"] = settings["max_gen_toks"] + 1
+    return replace(pair, theirs={**pair.theirs, "generation_kwargs": settings})
 
 
 def _choose_pairs() -> list[TaskPair]:
