@@ -27,6 +27,7 @@ _RENDER_FAULTS = (
     LookupError,
     AttributeError,
     RuntimeError,
+    AssertionError,  # Jinja's own, such as `truncate(1)`
     MemoryError,
     re.error,
 )

@@ -441,6 +441,7 @@ def test_what_a_document_says_is_never_a_template(tmp_path):
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{{ " + "(" * 500 + "q" + ")" * 500 + " }}",
         "{{ q | int / 0 }}",
+        "{{ 'long' | truncate(1) }}",
         "{{ [q] | first | first | first + 1 }}",
     ],
 )
