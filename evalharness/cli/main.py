@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from evalharness import __version__
-from evalharness.cli import models, run, runs, tasks
+from evalharness.cli import models, run, runs, setup, tasks
 from evalharness.cli.console import leave_stdout
 from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EvalHarnessError, UserError
 
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, tasks, models, runs):
+    for module in (run, tasks, models, runs, setup):
         module.register(subparsers)
     return parser
 

@@ -33,6 +33,7 @@ METRICS: Registry[type[Metric]] = Registry(
         "exact_match": "evalharness.metric.match:ExactMatch",
         "greedy_match": "evalharness.metric.likelihood:GreedyMatch",
         "logprob": "evalharness.metric.likelihood:LogProb",
+        "meteor": "evalharness.metric.meteor:Meteor",
         "perplexity": "evalharness.metric.likelihood:Perplexity",
         "rouge1": "evalharness.metric.rouge:Rouge1",
         "rouge2": "evalharness.metric.rouge:Rouge2",

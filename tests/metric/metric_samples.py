@@ -40,7 +40,9 @@ def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int =
 
 
 #: What a metric needs to be built at all, by name.
-REQUIRED: dict[str, dict] = {}
+REQUIRED: dict[str, dict] = {
+    "meteor": {"synonyms": False},
+}
 
 PERFECT = {
     "generate": [

@@ -24,8 +24,12 @@ VARIANTS = [
     ("chrf", {"char_order": 3, "word_order": 1, "eps_smoothing": True}),
     ("rouge1", {"use_stemmer": True}),
     ("rougeLsum", {"tokenizer": "char"}),
+    ("meteor", {"synonyms": False, "tokenizer": "char", "alpha": 0.8}),
     ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
+
+#: Metrics whose definition keeps a perfect answer a little below the bound.
+ALMOST_PERFECT = {"meteor": 99.0}  # the penalty for fragments is never zero
 
 #: Metrics to which a wrong answer can be worse than none at all.
 NOT_THE_WORST = {"ter"}
@@ -136,6 +140,9 @@ def test_preparing_samples_changes_no_row(metric, output):
 def test_perfect_samples_get_the_best_value(metric, output):
     best = metric.bounds[1] if metric.higher_is_better else metric.bounds[0]
     value = value_of(metric, rows_of(metric, PERFECT[output]))
+    if metric.name in ALMOST_PERFECT:
+        assert ALMOST_PERFECT[metric.name] < value < best
+        return
     # 1e-9: see the bounds
     assert value == pytest.approx(best, abs=1e-9)
 
