@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.errors import UserError, suggest
+from evalharness.errors import Problem, UserError, suggest
 
 if TYPE_CHECKING:
     from evalharness.task.loading import LoadedTask, TaskLibrary
@@ -117,12 +117,19 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) ->
     if "name" in settings:
         raise UserError.at("--set", "a task's name cannot be changed", "copy its file, and give that another name")
     changed = []
+    problems: list[Problem] = []
     for task in tasks:
         data = json.loads(json.dumps(task.source.data))
         for key, value in settings.items():
             _assign(data, key.split("."), value)
         source = YamlSource(task.source.path, data, task.source.marks)
-        changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
+        try:
+            changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
+        except TaskError as fault:
+            given = f"(after --set {', '.join(settings)})"
+            problems.extend(Problem(one.where, f"{one.what} {given}", one.fix) for one in fault.problems)
+    if problems:
+        raise TaskError(problems)
     return changed
 
 

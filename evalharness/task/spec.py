@@ -371,7 +371,8 @@ class TaskSpec(Part):
             content["data"].pop(key)
         content["filters"] = [[item.model_dump(mode="json") for item in step.all_filters] for step in self.all_steps]
         content["metrics"] = [metric.model_dump(mode="json", exclude={"headline"}) for metric in self.all_metrics]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class GroupSpec(Part):

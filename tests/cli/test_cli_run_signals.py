@@ -94,7 +94,13 @@ def test_a_wrong_setting_is_refused_before_any_work(here, capsys, settings, word
 
 def test_a_setting_that_does_not_fit_one_of_the_selected_tasks_is_refused(here, capsys):
     assert run("--set", "output.generate.max_new_tokens=2", tasks="sums.yaml,choose.yaml") == 2
-    assert "choose.yaml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "choose.yaml" in said
+    assert "(after --set output.generate.max_new_tokens)" in said
+
+
+def test_a_broken_character_in_a_setting_is_no_defect(here):
+    assert run("--set", 'prompt="\\ud800 {{ q }}"') == 0
 
 
 def test_an_interrupted_run_exits_with_130_keeps_its_answers_and_goes_on(here):

@@ -36,7 +36,8 @@ PARTS = [
 ]  # fmt: skip
 KEYS = [
     "version", "description", "tags", "language", "data", "id", "cluster", "system", "prompt", "steps", "delimiter",
-    "reference", "reference_index", "choices", "shots", "output", "filters", "metrics", "random_baseline", "examples", "extends",
+    "reference", "reference_index", "choices", "shots", "output", "filters", "metrics", "random_baseline", "examples",
+    "extends",
 ]  # fmt: skip
 
 
