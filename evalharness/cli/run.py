@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli import flags
-from evalharness.errors import EXIT_INTERNAL, EXIT_OK, UserError
+from evalharness.errors import EXIT_INTERNAL, EXIT_OK, StoreError, UserError
 
 if TYPE_CHECKING:
     from evalharness.model.spec import ModelSpec
@@ -123,7 +124,22 @@ def run_command(args: argparse.Namespace) -> int:
         for spec in specs:
             show_dry_run(spec, work[spec.uses_chat], settings)
         return EXIT_OK
+    _require_writable(args.output)
     return _evaluate(args, specs, selection, work, settings)
+
+
+def _require_writable(output: str) -> None:
+    """Find out that results could not be stored before a model is loaded, which may take minutes."""
+    if "://" in output:
+        return
+    path = Path(output).expanduser().absolute()
+    there = next(part for part in (path, *path.parents) if os.path.lexists(part))
+    if not there.is_dir():
+        raise StoreError.at(path, f"results cannot be stored here: {there} is no folder", "choose another --output DIR")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StoreError.at(
+            path, f"results cannot be stored here: {there} cannot be written", "choose another --output DIR"
+        )
 
 
 def _evaluate(

@@ -131,8 +131,9 @@ def test_results_that_are_a_file_are_refused_with_a_cure(here, capsys):
     (here / "results").write_text("a file where a folder should be")
     assert run() == 2
     said = capsys.readouterr().err
-    assert f"{here / 'results'}" in said
-    assert "choose another results folder" in said
+    assert f"{here / 'results'} is no folder" in said
+    assert "choose another --output DIR" in said
+    assert "loading" not in said, "a model may take minutes to load"
     assert (here / "results").read_text() == "a file where a folder should be"
 
 
