@@ -37,7 +37,7 @@ TASKS = {
     },
 }
 N_RESPONSES = 4 * 2 + 4 * 2 + 4 * 2
-quick = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+quick = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 class Crash(BaseException):
