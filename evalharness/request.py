@@ -184,8 +184,8 @@ class Sample:
 
     references: the correct texts. reference_indices: for `choose`, the indices of the correct choices.
     choices: the texts chosen from. prompt: what the model read in the last step.
-    responses: one tuple a repeat, in slot order (earlier steps first). answers: one a repeat: the last step's text after
-    filters, None where the filters found no answer; empty for tasks that generate nothing.
+    responses: one tuple a repeat, in slot order (earlier steps first). answers: the last step's texts after
+    filters, one a repeat (one in all after a vote), None where the filters found no answer; empty where nothing is generated.
     n_step_slots: how many leading slots belong to earlier steps.
     input_hash: hex sha256 over what was asked (shots, prompt, choices, references), whatever the model and its chat template,
     to pair samples across runs.

@@ -125,7 +125,14 @@ def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
     chains = []
     for i, step in enumerate(task.spec.all_steps):
         at: tuple[str | int, ...] = ("steps", i, "filters") if task.spec.steps else ("filters",)
-        chains.append(tuple(build_filter(spec, where=task.where(*at, j)) for j, spec in enumerate(step.all_filters)))
+        chain = tuple(build_filter(spec, where=task.where(*at, j)) for j, spec in enumerate(step.all_filters))
+        chains.append(chain)
+        is_last = i == len(task.spec.all_steps) - 1
+        for j, spec in enumerate(step.all_filters):
+            if getattr(chain[j], "needs_repeats", False) and (task.spec.repeats == 1 or not is_last):
+                what = f"filter `{spec.name}` compares repeats, and here it would see one at a time"
+                fix = "set `repeats:` (and a temperature) in `output: {generate: ...}`, and filter in the last step"
+                raise TaskError.at(task.where(*at, j), what, fix)
     return tuple(chains)
 
 

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import pydantic
 from pydantic.dataclasses import dataclass
@@ -27,7 +27,11 @@ NUMBER = r"(?:(?<!\w)[-+\u2212])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(
 
 
 class Filter(Protocol):
-    """A frozen dataclass whose fields are its parameters."""
+    """A frozen dataclass whose fields are its parameters.
+
+    A filter that compares the repeats of a document says so by a class attribute ``needs_repeats = True``; it is refused where
+    there is only one to compare.
+    """
 
     def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
         """Map the answers of all repeats; choices are the document's, empty where it has none."""
@@ -146,6 +150,8 @@ class FirstChoice:
 @dataclass(frozen=True)
 class MajorityVote:
     """Replace the answers of all repeats by the most frequent, the earliest on ties (Wang et al. 2023, arXiv:2203.11171)."""
+
+    needs_repeats: ClassVar[bool] = True
 
     def apply(self, answers: Answers, choices: tuple[str, ...]) -> Answers:
         """Vote over the repeats; answers that were not found do not vote."""

@@ -134,7 +134,7 @@ class Prompter:
         """
         prompt = self._first_prompt(document)
         choices, references, indices = self._expected(document)
-        shots = self._shots(document, prompt, references)
+        shots = self._shots(document, prompt, choices, references)
         system = self._system.render(document.fields, document.id) if self._system else None
         cluster = " ".join(self._cluster.texts(document.fields, document.id)) if self._cluster else None
         self._check_later_steps(document)
@@ -259,8 +259,10 @@ class Prompter:
             )
         return indices
 
-    def _shots(self, document: Document, prompt: str, references: tuple[str, ...]) -> tuple[Shot, ...]:
-        """Choose shots; the document itself, or one that asks and answers the same, is never among them."""
+    def _shots(
+        self, document: Document, prompt: str, choices: tuple[str, ...], references: tuple[str, ...]
+    ) -> tuple[Shot, ...]:
+        """Choose shots; the document itself, or one that asks the same (whatever its answer), is never among them."""
         chosen: list[Shot] = []
         for i in self._order(document) if self.n_shots else ():
             if len(chosen) == self.n_shots:
@@ -268,7 +270,9 @@ class Prompter:
             other = self._pool[i]
             same = other.content_hash == document.content_hash
             if not same and self._first_prompt(other) == prompt:
-                same = self._expected(other)[1] == references
+                # An empty prompt asks nothing by itself: there the reference tells two documents apart.
+                others = self._expected(other)
+                same = others[0] == choices and (prompt != "" or others[1] == references)
             if not same:
                 chosen.append(self._solve(i))
         if len(chosen) < self.n_shots:

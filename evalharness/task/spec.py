@@ -47,6 +47,8 @@ class DataSpec(Part):
     def _one_split_may_be_said_shortly(cls, data: Any) -> Any:
         if isinstance(data, dict):
             split = data.get("split", "test")
+            if not isinstance(split, str):
+                return data
             short = {
                 key: {split: data[key]}
                 for key, kind in (("files", str), ("inline", list))
@@ -81,7 +83,7 @@ class ShotsSpec(Part):
     documents: the pool written here, instead of a split. separator stands after the system text and after each shot.
     """
 
-    count: int = Field(default=0, ge=0)
+    count: int = Field(default=0, ge=0, strict=True)
     pick: Literal["first", "random"] = "first"
     prompt: str | None = None
     answer: str | None = None
@@ -92,16 +94,16 @@ class ShotsSpec(Part):
 class GenerateSpec(Part):
     """Free text; the fields are those of `Decoding`, and repeats: how often each document is asked (for sampling)."""
 
-    max_new_tokens: int = Field(default=256, gt=0)
+    max_new_tokens: int = Field(default=256, gt=0, strict=True)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     temperature: float = Field(default=0.0, ge=0)
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=0, ge=0, strict=True)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    beams: int = Field(default=1, ge=1)
+    beams: int = Field(default=1, ge=1, strict=True)
     repetition_penalty: float = Field(default=1.0, gt=0)
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    repeats: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1, strict=True)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -142,8 +144,14 @@ class ScoreSpec(Part):
 class PerplexitySpec(Part):
     """The log-probability of the whole prompt text; max_tokens and stride as in `Windows`."""
 
-    max_tokens: int | None = Field(default=None, gt=1)
-    stride: int | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, gt=1, strict=True)
+    stride: int | None = Field(default=None, gt=0, strict=True)
+
+    @model_validator(mode="after")
+    def _windows_overlap_or_touch(self) -> PerplexitySpec:
+        if self.max_tokens is not None and self.stride is not None and self.stride > self.max_tokens:
+            raise ValueError(f"a stride of {self.stride} skips tokens of windows of {self.max_tokens}\nmake it smaller")
+        return self
 
     def windows(self) -> Windows:
         """Return the request's form of these settings."""
@@ -275,7 +283,7 @@ class TaskSpec(Part):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    version: int = Field(default=1, ge=1)
+    version: int = Field(default=1, ge=1, strict=True)
     description: str = ""
     source: str = ""
     licence: str = ""
@@ -331,6 +339,8 @@ class TaskSpec(Part):
             raise ValueError("output perplexity scores the prompt itself\nremove `reference:`")
         elif kind != "perplexity" and self.reference is None:
             raise ValueError(f"output {kind} needs `reference:`\nadd a template of the correct text")
+        if kind == "perplexity" and (self.system is not None or self.shots.count):
+            raise ValueError("output perplexity scores the prompt alone\nremove `system:` and `shots:`")
         if kind != "generate" and (self.filters or (self.steps and self.steps[-1].filters)):
             raise ValueError(f"filters have no meaning for output {kind}\nremove `filters:`")
 
@@ -369,6 +379,8 @@ class TaskSpec(Part):
         content = self.model_dump(mode="json", exclude=about)
         for key in ("files", "inline"):
             content["data"].pop(key)
+        for step in content["steps"]:
+            step.pop("filters")
         content["filters"] = [[item.model_dump(mode="json") for item in step.all_filters] for step in self.all_steps]
         content["metrics"] = [metric.model_dump(mode="json", exclude={"headline"}) for metric in self.all_metrics]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)

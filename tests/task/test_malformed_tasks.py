@@ -93,6 +93,25 @@ CASES = {
         5,
         ["exclude each other", "remove one"],
     ),
+    "true for a number": (changed("max_new_tokens: 8", "max_new_tokens: true"), 5, ["valid integer", "True"]),
+    "a vote of one": (
+        SOUND + "filters: [majority_vote]\n",
+        6,
+        ["compares repeats", "set `repeats:`"],
+    ),
+    "windows with gaps": (
+        changed("{generate: {max_new_tokens: 8}}", "{perplexity: {max_tokens: 8, stride: 16}}").replace(
+            'reference: "{{ answer }}"\n', "\n"
+        ),
+        5,
+        ["a stride of 16 skips tokens", "make it smaller"],
+    ),
+    "perplexity with a system text": (
+        changed("{generate: {max_new_tokens: 8}}", "perplexity\nsystem: x").replace('reference: "{{ answer }}"\n', ""),
+        1,
+        ["scores the prompt alone", "remove `system:`"],
+    ),
+    "a list for a split": (changed("data: {", "data: {split: [a], "), 2, ["split", "valid string"]),
     "shots without a pool": (SOUND + "shots: {count: 2}\n", 1, ["nowhere to take them from", "data: {shots: train}"]),
     "more shots than documents": (
         changed("data: {", "shots: {count: 3}\ndata: {shots: test, "),
