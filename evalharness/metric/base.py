@@ -34,9 +34,9 @@ class SumMetric(Protocol):
     samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
     unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
 
-    Three more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
+    Four more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
     well. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
-    ``prepare``: see `Prepares`.
+    ``least_repeats: int``: how often a document must be asked. ``prepare``: see `Prepares`.
     """
 
     name: ClassVar[str]

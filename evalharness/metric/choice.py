@@ -7,12 +7,13 @@ if the choice taken is among the correct ones. Lengths are those of the choice's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
-from evalharness.metric.reading import last_step, scored
+from evalharness.metric.reading import best_index, choice_logprobs, last_step, scored
 from evalharness.request import OutputKind, Sample
 
 _CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
@@ -32,7 +33,7 @@ class Accuracy:
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if the choice with the greatest log-probability is correct else 0, 1)."""
-        return _row(sample, _logprobs(sample))
+        return _row(sample, choice_logprobs(sample))
 
     def value(self, totals: FloatArray) -> FloatArray:
         """Map (..., 2) sums to (...) shares."""
@@ -116,7 +117,7 @@ class AccuracyMutualInformation:
         """Return (1 if the choice that gains most from the prompt is correct else 0, 1)."""
         n = len(sample.choices)
         unconditional = [scored(response).logprob for response in last_step(sample)[n : 2 * n]]
-        gains = [given - alone for given, alone in zip(_logprobs(sample), unconditional, strict=True)]
+        gains = [given - alone for given, alone in zip(choice_logprobs(sample), unconditional, strict=True)]
         return _row(sample, gains)
 
     def value(self, totals: FloatArray) -> FloatArray:
@@ -128,19 +129,43 @@ class AccuracyMutualInformation:
         return signature_of(self)
 
 
-def _logprobs(sample: Sample) -> list[float]:
-    responses = last_step(sample)[: len(sample.choices)]
-    if len(responses) != len(sample.choices):
-        raise ValueError(f"{len(sample.choices)} choices, but {len(responses)} log-probabilities")
-    return [scored(response).logprob for response in responses]
+@dataclass(frozen=True, config=STRICT)
+class TopKAccuracy:
+    """The share of samples with a correct choice among the k most probable; of equals, earlier ones come first.
+
+    Source: `top_k_accuracy_score` of scikit-learn, whose order of equals differs.
+    """
+
+    k: Annotated[int, Field(ge=1)]
+
+    name: ClassVar[str] = "top_k_accuracy"
+    columns: ClassVar[tuple[str, ...]] = ("correct", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 if a correct choice is among the k most probable else 0, 1)."""
+        logprobs = choice_logprobs(sample)
+        taken = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])[: self.k]
+        return (float(any(i in sample.reference_indices for i in taken)), 1.0)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) shares."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the rule and k."""
+        return signature_of(self)
 
 
 def _per_length(sample: Sample, lengths: Sequence[int]) -> list[float]:
     if 0 in lengths:
         raise ValueError("an empty choice has no log-probability per character or byte")
-    return [logprob / length for logprob, length in zip(_logprobs(sample), lengths, strict=True)]
+    return [logprob / length for logprob, length in zip(choice_logprobs(sample), lengths, strict=True)]
 
 
 def _row(sample: Sample, merits: Sequence[float]) -> Sequence[float]:
-    taken = max(range(len(merits)), key=merits.__getitem__)  # `max` keeps the first of equals
-    return (float(taken in sample.reference_indices), 1.0)
+    return (float(best_index(merits) in sample.reference_indices), 1.0)

@@ -1,9 +1,10 @@
-"""Whether a generated answer says the same as a reference: exact match, and token F1 after SQuAD."""
+"""Whether a generated answer says the same as a reference: exact match, F1 of words and of Chinese characters."""
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,6 +19,7 @@ from evalharness.request import OutputKind, Sample
 
 _DROP_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DROP_DIGITS = str.maketrans("", "", string.digits)
+_CHINESE = re.compile(r"[\u4e00-\u9fa5]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -123,6 +125,49 @@ class TokenF1:
     def signature(self) -> str:
         """Name the normalisation."""
         return signature_of(self, normalisation="squad")
+
+
+@dataclass(frozen=True, config=STRICT)
+class CharacterF1:
+    """The mean over answers of the F1 of Chinese characters and other words shared with the best reference, as in MLQA.
+
+    Both are lower-cased and lose all punctuation (Unicode category P, and ASCII's). Then each of the characters U+4E00 to
+    U+9FA5 is a token, and so is every other run without blanks. Where nothing is shared F1 is 0, also if both are empty.
+    An answer of None scores 0.
+    Source: `normalize_answer` and `f1_score` for Chinese in mlqa_evaluation_v1.py of MLQA (Lewis et al. 2020).
+    """
+
+    name: ClassVar[str] = "character_f1"
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "fraction"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference, 1)."""
+        references = references_of(sample)
+        tokens = chinese_tokens(answer_of(sample) or "")
+        return (max(_f1(tokens, chinese_tokens(reference)) if tokens else 0.0 for reference in references), 1.0)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the normalisation."""
+        return signature_of(self, normalisation="mlqa-zh")
+
+
+def chinese_tokens(text: str) -> list[str]:
+    """Return each Chinese character and each other run without blanks, lower-cased and without punctuation."""
+    kept = (
+        character
+        for character in text.lower()
+        if character not in string.punctuation and not unicodedata.category(character).startswith("P")
+    )
+    return _CHINESE.sub(r" \g<0> ", "".join(kept)).split()
 
 
 def squad_words(text: str) -> list[str]:

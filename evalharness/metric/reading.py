@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 from evalharness.errors import EngineError
 from evalharness.request import Response, Sample, Scored, TextScored
@@ -59,3 +60,26 @@ def text_pair(sample: Sample) -> TextPair:
 def text_pairs(samples: Iterable[Sample]) -> list[TextPair]:
     """Return the different pairs of answer and references, in order, without samples that have no answer or reference."""
     return list(dict.fromkeys(text_pair(sample) for sample in samples if sample.answers and sample.references))
+
+
+def choice_logprobs(sample: Sample) -> list[float]:
+    """Return the log-probability of every choice after the prompt."""
+    responses = last_step(sample)[: len(sample.choices)]
+    if len(responses) != len(sample.choices):
+        raise ValueError(f"{len(sample.choices)} choices, but {len(responses)} log-probabilities")
+    return [scored(response).logprob for response in responses]
+
+
+def choice_probabilities(sample: Sample) -> list[float]:
+    """Return the softmax of the choices' log-probabilities: how probable each is, given that it is one of them."""
+    logprobs = choice_logprobs(sample)
+    greatest = max(logprobs)
+    if greatest == -math.inf:
+        raise ValueError("every choice has probability zero")
+    weights = [math.exp(logprob - greatest) for logprob in logprobs]
+    return [weight / sum(weights) for weight in weights]
+
+
+def best_index(merits: Sequence[float]) -> int:
+    """Return the index of the greatest; the first of equals, as numpy's argmax."""
+    return max(range(len(merits)), key=merits.__getitem__)

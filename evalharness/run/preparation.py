@@ -114,6 +114,10 @@ def build_metrics(task: LoadedTask) -> tuple[tuple[MetricSpec, Metric], ...]:
             fitting = [name for name in METRICS if kind in METRICS[name].outputs]
             what = f"metric `{spec.name}` cannot score output {kind}, only {', '.join(sorted(metric.outputs))}"
             problems.append(Problem(where, what, suggest(spec.name, fitting, noun="fitting metrics")))
+        least: int = getattr(metric, "least_repeats", 1)
+        if task.spec.repeats < least:
+            what = f"metric `{spec.name}` needs at least {least} repeats, this task asks {task.spec.repeats}"
+            problems.append(Problem(where, what, f"set `repeats: {least}` or more, and a temperature, under `output`"))
         found.append((spec, metric))
     if problems:
         raise MetricError(problems)

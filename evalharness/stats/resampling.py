@@ -49,7 +49,8 @@ def bootstrap_of_rows(
     """Percentile interval of ``value(rows)`` over samples, or whole clusters, drawn with replacement.
 
     For values that sums do not decide, such as the area under a ROC curve: value maps (m, k) rows to a number and is called
-    once a resample. m is n, or, where clusters differ in size, whatever rows the drawn clusters hold.
+    once a resample. m is n, or, where clusters differ in size, whatever rows the drawn clusters hold. Resamples without a
+    value (NaN), such as those that hold one class alone, are left out where they are at most 5 % of all.
     Absent as in `bootstrap`.
     """
     _check(level, resamples)
@@ -62,7 +63,9 @@ def bootstrap_of_rows(
     for i in range(resamples):
         drawn = rng.integers(0, len(sizes), size=len(sizes))
         values[i] = value(rows[drawn if clusters is None else np.concatenate([members[unit] for unit in drawn])])
-    return _percentiles(values, level, "bootstrap" if clusters is None else "cluster-bootstrap")
+    valued = values[np.isfinite(values)]
+    enough = valued if len(valued) >= 0.95 * resamples else values
+    return _percentiles(enough, level, "bootstrap" if clusters is None else "cluster-bootstrap")
 
 
 def _check(level: float, resamples: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from evalharness.request import Document, Generated, RequestKey, Response, Sample, Scored, TextScored
@@ -25,6 +26,13 @@ def generated(answer: str | None, *references: str) -> Sample:
     return _sample([Generated(key(), answer or "", 1, "eos")], references=references, answers=(answer,))
 
 
+def repeated(answers: Sequence[str | None], *references: str) -> Sample:
+    """One document asked once for each answer."""
+    sample = generated(None, *references)
+    groups = tuple((Generated(key(), answer or "", 1, "eos"),) for answer in answers)
+    return dataclasses.replace(sample, answers=tuple(answers), responses=groups)
+
+
 def chosen(logprobs: Sequence[float], correct: Sequence[int], choices: Sequence[str] = ()) -> Sample:
     """With twice as many logprobs as choices, the second half is unconditional."""
     choices = tuple(choices) or tuple(f"choice {i}" for i in range(len(logprobs) // 2))
@@ -41,7 +49,13 @@ def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int =
 
 #: What a metric needs to be built at all, by name.
 REQUIRED: dict[str, dict] = {
+    "auprc": {"positive": "choice 1"},
+    "auroc": {"positive": "choice 1"},
+    **{f"codebleu{part}": {"language": "python"} for part in ("", "_ast", "_dataflow", "_weighted_ngram")},
+    "f1": {"labels": ["choice 0", "choice 1", "äöü"]},
+    "mcc": {"labels": ["choice 0", "choice 1", "äöü"]},
     "meteor": {"synonyms": False},
+    "top_k_accuracy": {"k": 2},
 }
 
 PERFECT = {
@@ -49,7 +63,11 @@ PERFECT = {
         generated("the cat sat on the mat", "the cat sat on the mat"),
         generated("one two, three four", "no", "one two, three four"),
     ],
-    "choose": [chosen([-9.0, -0.5, -9.0, -9.0], [1]), chosen([-0.5, -9.0, -9.0, -9.0], [0, 1])],
+    "choose": [
+        chosen([-9.0, -0.5, -9.0, -9.0], [1]),
+        chosen([-0.5, -9.0, -9.0, -9.0], [0, 1]),
+        chosen([-0.5, -9.0, -9.0, -9.0], [0]),
+    ],
     "score": [continued(0.0, is_greedy=True), continued(0.0, n_tokens=5, n_bytes=11, is_greedy=True)],
     "perplexity": [read(0.0), read(0.0, n_tokens=3, n_bytes=7, n_words=1)],
 }
@@ -69,7 +87,7 @@ MIXED = {
         chosen([-3.0, -2.5, -1.0, -4.0], [0]),
         chosen([-3.0, -3.0, -3.0, -3.0], [1]),
         chosen([-1.0, -2.0, -7.0, -1.0], [0, 1]),
-        chosen([-20.0, -1.0, -2.0, -2.0, -5.0, -6.0], [2], ["a long choice", "no", "äöü"]),
+        chosen([-20.0, -1.0, -2.0, -2.0, -5.0, -6.0], [2], ["choice 1", "no", "äöü"]),
     ],
     "score": [
         continued(-2.5),
@@ -82,3 +100,41 @@ MIXED = {
         read(-3.0, n_tokens=1, n_bytes=4, n_words=1),
     ],
 }
+
+_CONSENSUS = {"agreement", "best_of_k", "maj_at_k", "pass_at_k", "pass_power_k"}
+_LABELS = {"f1", "mcc"}
+_RANKS = {"auprc", "auroc"}
+
+
+def mixed(name: str, output: str) -> list[Sample]:
+    """Samples of every kind of answer, such as the metric can score."""
+    if name in _CONSENSUS:
+        return [
+            repeated(["4", "4", "5", "4"], "4"),
+            repeated(["4", "5", "5", None], "4"),
+            repeated(["", "", "", "1"], "1", "2"),
+            repeated([None, None, None, None], "2"),
+            repeated(["a b", "a  b", "c", "d"], "a b"),
+        ]
+    if name in _LABELS and output == "generate":
+        return [
+            generated("choice 0", "choice 0"),
+            generated(" choice 1 ", "choice 0"),
+            generated("choice 1", "choice 1", "choice 0"),
+            generated("äöü", "choice 1"),
+            generated("", "äöü"),
+            generated(None, "äöü"),
+            generated("something else", "äöü"),
+        ]
+    return MIXED[output]
+
+
+def perfect(name: str, output: str) -> list[Sample]:
+    """Samples whose answers are as good as can be."""
+    if name in _CONSENSUS:
+        return [repeated(["4", "4", "4", "4"], "4"), repeated(["a b"] * 4, "no", "a b")]
+    if name in _LABELS and output == "generate":
+        return [generated("choice 0", "choice 0"), generated("choice 1", "äöü", "choice 1")]
+    if name in _RANKS:  # a label is right or wrong here, never both
+        return [sample for sample in PERFECT[output] if len(sample.reference_indices) == 1]
+    return PERFECT[output]

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from metric_samples import MIXED, PERFECT, REQUIRED
+from metric_samples import REQUIRED, mixed, perfect
 
 from evalharness.metric.base import Metric, Prepares, RankMetric, SumMetric
 from evalharness.metric.registry import METRICS, build_metric
@@ -25,14 +25,34 @@ VARIANTS = [
     ("rouge1", {"use_stemmer": True}),
     ("rougeLsum", {"tokenizer": "char"}),
     ("meteor", {"synonyms": False, "tokenizer": "char", "alpha": 0.8}),
+    ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "micro"}),
+    ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "weighted"}),
+    ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "binary", "positive": "choice 1"}),
+    ("brier", {"scale_by_half": True}),
+    ("ece", {"bins": 3}),
+    ("wer", {"lowercase": True, "ignore_punctuation": True}),
+    ("cer", {"lowercase": True, "ignore_punctuation": True}),
+    ("distinct_n", {"n": 1, "tokenizer": "char"}),
+    ("repetition_rate", {"n": 1, "tokenizer": "char"}),
+    ("maj_at_k", {"k": 3, "parameters": {"ignore_whitespace": True}}),
+    ("best_of_k", {"k": 2, "metric": "token_f1"}),
+    ("pass_at_k", {"k": 2, "parameters": {"ignore_case": True, "regexes_to_ignore": ["x"]}}),
+    ("pass_power_k", {"k": 3}),
     ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
 
-#: Metrics whose definition keeps a perfect answer a little below the bound.
-ALMOST_PERFECT = {"meteor": 99.0}  # the penalty for fragments is never zero
+#: How far below (or above) the bound a perfect answer may be, for metrics whose definition keeps it off.
+ALMOST_PERFECT = {
+    "meteor": 1.0,  # the penalty for fragments is never zero
+    "brier": 1e-6,  # the perfect samples give the correct choice a probability of .9998
+    "ece": 1e-3,
+}
 
-#: Metrics to which a wrong answer can be worse than none at all.
-NOT_THE_WORST = {"ter"}
+#: Metrics to which a wrong answer can be worse than none at all, or to which no answer is as good as a wrong one.
+NOT_THE_WORST = {"ter", "wer", "cer", "mcc", "best_of_k", "maj_at_k"}
+
+#: Metrics that look at answers alone: no answer is perfect, and none is the worst.
+WITHOUT_REFERENCES = {"distinct_n", "repetition_rate"}
 
 
 def _built() -> list[tuple[Metric, str]]:
@@ -80,15 +100,15 @@ def test_metric_is_frozen_and_equal_to_its_like(metric, output):
 
 @every_metric
 def test_row_has_a_number_for_each_column(metric, output):
-    rows = rows_of(metric, MIXED[output])
-    assert rows.shape == (len(MIXED[output]), len(metric.columns))
+    rows = rows_of(metric, mixed(metric.name, output))
+    assert rows.shape == (len(mixed(metric.name, output)), len(metric.columns))
     assert len(set(metric.columns)) == len(metric.columns)
     assert np.isfinite(rows).all()
 
 
 @every_metric
 def test_value_lies_within_its_bounds(metric, output):
-    rows = rows_of(metric, MIXED[output])
+    rows = rows_of(metric, mixed(metric.name, output))
     values = np.array([value_of(metric, rows)])
     if isinstance(metric, SumMetric):
         values = np.append(metric.value(rows), values)
@@ -100,7 +120,7 @@ def test_value_lies_within_its_bounds(metric, output):
 
 @every_sum_metric
 def test_value_takes_any_leading_axes(metric, output):
-    rows = rows_of(metric, MIXED[output])
+    rows = rows_of(metric, mixed(metric.name, output))
     picks = np.random.default_rng(0).integers(0, 4, size=(2, 3, len(rows)))
     picks[..., 0] += 1  # no empty resample
     totals = picks.astype(np.float64) @ rows  # (2, 3, k)
@@ -113,7 +133,7 @@ def test_value_takes_any_leading_axes(metric, output):
 
 @every_sum_metric
 def test_value_does_not_change_the_totals(metric, output):
-    totals = rows_of(metric, MIXED[output])
+    totals = rows_of(metric, mixed(metric.name, output))
     before = totals.copy()
     metric.value(totals)
     np.testing.assert_array_equal(totals, before)
@@ -121,7 +141,7 @@ def test_value_does_not_change_the_totals(metric, output):
 
 @every_metric
 def test_order_of_samples_changes_nothing(metric, output):
-    samples = MIXED[output]
+    samples = mixed(metric.name, output)
     forward = value_of(metric, rows_of(metric, samples))
     backward = value_of(metric, rows_of(metric, samples[::-1]))
     # 1e-12: sums of floats in another order
@@ -132,16 +152,22 @@ def test_order_of_samples_changes_nothing(metric, output):
 def test_preparing_samples_changes_no_row(metric, output):
     if isinstance(metric, Prepares):
         again = dataclasses.replace(metric)
-        again.prepare(MIXED[output], lambda _: None)
-        np.testing.assert_array_equal(rows_of(again, MIXED[output]), rows_of(metric, MIXED[output]))
+        again.prepare(mixed(metric.name, output), lambda _: None)
+        np.testing.assert_array_equal(
+            rows_of(again, mixed(metric.name, output)), rows_of(metric, mixed(metric.name, output))
+        )
 
 
 @every_metric
 def test_perfect_samples_get_the_best_value(metric, output):
+    if metric.name in WITHOUT_REFERENCES:
+        return
     best = metric.bounds[1] if metric.higher_is_better else metric.bounds[0]
-    value = value_of(metric, rows_of(metric, PERFECT[output]))
+    if metric.name in {"best_of_k", "maj_at_k"}:
+        best = metric._judge.bounds[1]
+    value = value_of(metric, rows_of(metric, perfect(metric.name, output)))
     if metric.name in ALMOST_PERFECT:
-        assert ALMOST_PERFECT[metric.name] < value < best
+        assert 0 < abs(value - best) < ALMOST_PERFECT[metric.name]
         return
     # 1e-9: see the bounds
     assert value == pytest.approx(best, abs=1e-9)
@@ -149,10 +175,15 @@ def test_perfect_samples_get_the_best_value(metric, output):
 
 @pytest.mark.parametrize("metric", [metric for metric, output in _built() if output == "generate"], ids=_label)
 def test_answer_that_was_not_found_gets_the_worst_value(metric):
-    missing = [dataclasses.replace(sample, answers=(None,)) for sample in PERFECT["generate"]]
+    if metric.name in WITHOUT_REFERENCES:
+        return
+    missing = [
+        dataclasses.replace(sample, answers=(None,) * len(sample.answers))
+        for sample in perfect(metric.name, "generate")
+    ]
     value = value_of(metric, rows_of(metric, missing))
     if metric.name in NOT_THE_WORST:
-        best = value_of(metric, rows_of(metric, PERFECT["generate"]))
+        best = value_of(metric, rows_of(metric, perfect(metric.name, "generate")))
         assert value < best if metric.higher_is_better else value > best
         return
     worst = metric.bounds[0] if metric.higher_is_better else metric.bounds[1]
@@ -164,7 +195,8 @@ def test_answer_that_was_not_found_gets_the_worst_value(metric):
 def test_only_the_last_step_of_the_first_repeat_counts(metric, output):
     if getattr(metric, "sees_all_repeats", False):
         return
-    for sample, other in zip(MIXED[output], PERFECT[output][:1] * len(MIXED[output]), strict=True):
+    other = perfect(metric.name, output)[0]
+    for sample in mixed(metric.name, output):
         stepped = dataclasses.replace(
             sample,
             n_step_slots=1,
@@ -185,7 +217,7 @@ def test_signature_names_every_parameter(metric, output):
 
 @every_metric
 def test_summary_holds_the_value_inside_its_interval(metric, output):
-    rows = rows_of(metric, MIXED[output])
+    rows = rows_of(metric, mixed(metric.name, output))
     for clusters in (None, [i // 2 for i in range(len(rows))]):
         summary = summarise(metric, rows, clusters, resamples=200)
         assert summary.value == value_of(metric, rows)
