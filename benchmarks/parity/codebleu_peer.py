@@ -27,7 +27,11 @@ MENDS: dict[str, list[tuple[str, str, str]]] = {
     # Today's grammar gives a declarator of C# three children, `=` among them; the package expects two, and takes no notice
     # of the value.
     "declarator": [
-        ("parser/DFG.py", "if len(root_node.children) == 2:", "if len(root_node.children) > 1:"),
+        (
+            "parser/DFG.py",
+            "if len(root_node.children) == 2:",
+            "if any(child.type == '=' for child in root_node.children):",
+        ),
         ("parser/DFG.py", "value = root_node.children[1]\n", "value = root_node.children[-1]\n"),
     ],
     # The kind is called foreach_statement now.
