@@ -109,7 +109,7 @@ class Prepares(Protocol):
     """A metric that works better on many samples at once than on one: in batches, or on all cores.
 
     The pipeline calls `prepare` once, before any `row`, with every sample that `row` will see. What it computes is kept by the
-    metric, and `row` takes it from there; `row` alone gives the same numbers.
+    metric, and `row` takes it from there; `row` alone gives the same numbers, up to the rounding of a model in batches.
     """
 
     def prepare(self, samples: Sequence[Sample], advance: Advance) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from evalharness.request import Document, Generated, RequestKey, Response, Sample, Scored, TextScored
 
@@ -47,8 +49,14 @@ def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int =
     return _sample([TextScored(key(), logprob, n_tokens, n_bytes, n_words)])
 
 
+ENCODER = Path(__file__).parents[2] / "examples/zoo/bert"
+MODULE = Path(__file__).parent / "modules/share_equal"
+os.environ["EVALHARNESS_TRUST_METRIC_CODE"] = "1"  # of the module above
+
 #: What a metric needs to be built at all, by name.
 REQUIRED: dict[str, dict] = {
+    "bertscore": {"model": str(ENCODER), "n_layers": 2},
+    "evaluate": {"path": str(MODULE), "key": "share"},
     "auprc": {"positive": "choice 1"},
     "auroc": {"positive": "choice 1"},
     **{f"codebleu{part}": {"language": "python"} for part in ("", "_ast", "_dataflow", "_weighted_ngram")},
@@ -101,6 +109,9 @@ MIXED = {
     ],
 }
 
+_SUM = "def add(values):\n    total = 0\n    for value in values:\n        total = total + value\n    return total"
+_CHOOSE = "def choose(a, b):\n    if a > b:\n        best = a\n    else:\n        best = b\n    return best"
+
 _CONSENSUS = {"agreement", "best_of_k", "maj_at_k", "pass_at_k", "pass_power_k"}
 _LABELS = {"f1", "mcc"}
 _RANKS = {"auprc", "auroc"}
@@ -116,6 +127,8 @@ def mixed(name: str, output: str) -> list[Sample]:
             repeated([None, None, None, None], "2"),
             repeated(["a b", "a  b", "c", "d"], "a b"),
         ]
+    if name == "evaluate":
+        return [sample for sample in MIXED[output] if max(len(sample.references), len(sample.reference_indices)) == 1]
     if name in _LABELS and output == "generate":
         return [
             generated("choice 0", "choice 0"),
@@ -126,6 +139,16 @@ def mixed(name: str, output: str) -> list[Sample]:
             generated(None, "äöü"),
             generated("something else", "äöü"),
         ]
+    if name.startswith("codebleu"):
+        return [
+            generated(_SUM.replace("total", "s"), _SUM),
+            generated(_SUM.replace("total + value", "value * total"), _CHOOSE, _SUM),
+            generated("return max(a, b)", _CHOOSE),
+            generated(_CHOOSE, _CHOOSE, "a = b"),
+            generated("if a > b:", _CHOOSE),
+            generated("", _SUM),
+            generated(None, _CHOOSE),
+        ]
     return MIXED[output]
 
 
@@ -135,6 +158,10 @@ def perfect(name: str, output: str) -> list[Sample]:
         return [repeated(["4", "4", "4", "4"], "4"), repeated(["a b"] * 4, "no", "a b")]
     if name in _LABELS and output == "generate":
         return [generated("choice 0", "choice 0"), generated("choice 1", "äöü", "choice 1")]
-    if name in _RANKS:  # a label is right or wrong here, never both
+    if name == "evaluate" and output == "generate":
+        return [generated("a b", "a b"), generated("c", "c")]
+    if name in {*_RANKS, "evaluate"}:  # one choice is correct, never several
         return [sample for sample in PERFECT[output] if len(sample.reference_indices) == 1]
+    if name.startswith("codebleu"):
+        return [generated(_SUM, _SUM), generated(_CHOOSE, "a = b", _CHOOSE)]
     return PERFECT[output]
