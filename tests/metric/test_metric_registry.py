@@ -24,7 +24,7 @@ def test_building_a_metric_loads_no_scoring_library():
         "import sys; from evalharness.metric.registry import METRICS, build_metric;"
         "from metric_samples import REQUIRED;"
         "[build_metric(name, REQUIRED.get(name, {}), where='').signature() for name in METRICS];"
-        "print(sorted({'sacrebleu', 'rouge_score', 'nltk', 'torch', 'jiwer', 'sklearn'} & set(sys.modules)))"
+        "print(sorted({'sacrebleu', 'rouge_score', 'nltk', 'torch', 'jiwer', 'sklearn', 'tree_sitter'} & set(sys.modules)))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
