@@ -100,13 +100,17 @@ def syntax_of(language: LanguageName, text: str) -> Syntax:
 
 
 class _Open:
-    """A node that is being read. shape: kind and children, as its fingerprint knows them."""
+    """A node that is being read.
 
-    __slots__ = ("has_children", "node", "parsed", "shape")
+    shape: kind and children, as its fingerprint knows them. n_subtrees: how many subtrees were read before it.
+    """
 
-    def __init__(self, parsed: ParsedNode, node: Node) -> None:
+    __slots__ = ("has_children", "n_subtrees", "node", "parsed", "shape")
+
+    def __init__(self, parsed: ParsedNode, node: Node, n_subtrees: int) -> None:
         self.parsed = parsed
         self.node = node
+        self.n_subtrees = n_subtrees
         self.shape = [parsed.type.encode()]
         self.has_children = False
 
@@ -124,12 +128,13 @@ class _Reading:
 
     def open(self, parsed: ParsedNode | None, name: str | None) -> None:
         if parsed is not None:  # a cursor always stands on a node; its type does not say so
-            self._path.append(_Open(parsed, Node(parsed.type, name)))
+            self._path.append(_Open(parsed, Node(parsed.type, name), len(self.subtrees)))
 
     def close(self) -> None:
         closed = self._path.pop()
         node, parsed = closed.node, closed.parsed
         if node.kind in _SKIPPED or self._is_docstring(node):
+            del self.subtrees[closed.n_subtrees :]  # those below it
             return
         if not closed.has_children or node.kind in _ATOMS:
             self._n_tokens += 1
