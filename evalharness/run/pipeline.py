@@ -23,7 +23,8 @@ from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
 from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
-from evalharness.run.scoring import group_record, make_samples, step_requests, task_record
+from evalharness.run.results import group_record, task_record
+from evalharness.run.scoring import make_samples, step_requests
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
 from evalharness.task.loading import Selection
 from evalharness.task.prompts import describe

@@ -1,21 +1,18 @@
-"""From responses to samples, rows and results."""
+"""From responses to samples, and from samples to the metrics' rows."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from evalharness.metric.base import Advance, Metric, Prepares, ignore_progress
-from evalharness.metric.summary import summarise
-from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample, derived_seed
+from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample
 from evalharness.run.preparation import PreparedTask
-from evalharness.run.record import GroupRecord, MetricResult, SampleRecord, TaskRecord
-from evalharness.stats.intervals import Absent, Interval, macro_mean
+from evalharness.run.record import SampleRecord
 from evalharness.task.filters import Answers
 from evalharness.task.prompts import Asked, StepAnswer
-from evalharness.task.spec import GroupSpec
 
 Responses = Mapping[RequestKey, Response]
 
@@ -156,107 +153,3 @@ def _views(metric: Metric, sample: Sample) -> list[Sample]:
         dataclasses.replace(sample, answers=(answer,), responses=(group,))
         for answer, group in zip(sample.answers, sample.responses, strict=False)
     ]
-
-
-def task_record(prepared: PreparedTask, samples: Sequence[SampleRecord], *, level: float, seed: int) -> TaskRecord:
-    """Summarise a task's samples: every metric with its interval, and the counts of what failed or was cut."""
-    spec = prepared.task.spec
-    scored = [record for record in samples if record.sample.error is None]
-    return TaskRecord(
-        name=spec.name,
-        fingerprint=spec.fingerprint(),
-        data_hash=prepared.data_hash,
-        n_documents=len(samples),
-        n_scored=len(scored),
-        n_failed=len(samples) - len(scored),
-        n_truncated=sum(_is_truncated(record.sample) for record in samples),
-        metrics=tuple(
-            _result(prepared, scored, position, level=level, seed=seed) for position in range(len(prepared.metrics))
-        ),
-        output=spec.kind,
-        version=str(spec.version),
-        shots=prepared.prompter.n_shots,
-        description=spec.description,
-        tags=spec.tags,
-    )
-
-
-def _result(
-    prepared: PreparedTask, scored: Sequence[SampleRecord], position: int, *, level: float, seed: int
-) -> MetricResult:
-    spec, metric = prepared.metrics[position]
-    rows = np.array([record.rows[spec.label] for record in scored], dtype=np.float64)
-    rows = rows.reshape(len(scored), len(metric.columns))
-    clusters = [record.sample.cluster for record in scored] if prepared.task.spec.cluster is not None else None
-    seed = derived_seed(seed, "bootstrap", prepared.name, spec.label)
-    summary = summarise(metric, rows, clusters, level=level, seed=seed)
-    return MetricResult(
-        name=spec.label,
-        value=summary.value,
-        low=summary.low,
-        high=summary.high,
-        level=summary.level if summary.low is not None else None,
-        method=summary.method,
-        n=summary.n,
-        n_clusters=summary.n_clusters,
-        standard_error=summary.standard_error,
-        signature=metric.signature(),
-        unit=metric.unit,
-        higher_is_better=metric.higher_is_better,
-        headline=spec.headline,
-        absence=summary.absence,
-        random_baseline=prepared.task.spec.random_baseline if spec.headline else None,
-    )
-
-
-def _is_truncated(sample: Sample) -> bool:
-    return any(getattr(response, "truncated_tokens", 0) for group in sample.responses for response in group)
-
-
-def group_record(
-    spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float
-) -> GroupRecord | None:
-    """Average the headline values of a group's tasks, if the group says how; None if it does not aggregate."""
-    chosen = [task for task in tasks if task.name in members and task.headline]
-    if spec.aggregate is None or not chosen:
-        return None
-    weighting = {"macro": "tasks", "micro": "documents"}[spec.aggregate]
-    headlines = [task.headline for task in chosen if task.headline]
-    weights = [task.n_scored for task in chosen] if spec.aggregate == "micro" else None
-    value, bounds = _mean(headlines, weights, level)
-    known = bounds if isinstance(bounds, Interval) else None
-    result = MetricResult(
-        name="mean",
-        value=value,
-        low=known.low if known else None,
-        high=known.high if known else None,
-        level=known.level if known else None,
-        method=known.method if known else None,
-        n=sum(metric.n for metric in headlines),
-        signature=f"mean of headlines|weights:{weighting}",
-        unit=headlines[0].unit,
-        higher_is_better=headlines[0].higher_is_better,
-        headline=True,
-        absence=bounds.reason if isinstance(bounds, Absent) else None,
-    )
-    return GroupRecord(
-        name=spec.name, tasks=tuple(members), weighting=weighting, metrics=(result,), description=spec.description
-    )
-
-
-def _mean(
-    headlines: Sequence[MetricResult], weights: Sequence[float] | None, level: float
-) -> tuple[float | None, Interval | Absent]:
-    if len({(metric.unit, metric.higher_is_better) for metric in headlines}) > 1:
-        return None, Absent("the tasks' headline metrics have different units")
-    values = [metric.value for metric in headlines if metric.value is not None]
-    if len(values) < len(headlines):
-        return None, Absent("a task has no value")
-    intervals = [
-        Interval(metric.low, metric.high, metric.level or level, metric.method or "")
-        if metric.low is not None and metric.high is not None
-        else Absent(metric.absence or "no interval")
-        for metric in headlines
-    ]
-    mean = macro_mean(values, intervals, weights=weights)
-    return mean.value, mean.interval

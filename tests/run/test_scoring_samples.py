@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from evalharness.request import Failed, Generate, Generated, Score, Scored, ScoreText, TextScored
 from evalharness.run.preparation import PreparedTask, RunSettings, prepare
 from evalharness.run.record import MetricResult, TaskRecord
-from evalharness.run.scoring import group_record, make_samples, step_requests, task_record
+from evalharness.run.results import group_record, task_record
+from evalharness.run.scoring import make_samples, step_requests
 from evalharness.stats.intervals import Interval, macro_mean
 from evalharness.task.loading import load_task
 from evalharness.task.spec import GroupSpec
