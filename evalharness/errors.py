@@ -6,7 +6,8 @@ EvalHarnessError               exit code 1   a defect of ours, or a machine that
 │   ├── ModelError             a model cannot be found, loaded, or asked such a request
 │   ├── DataError              documents cannot be read, or lack a column
 │   ├── MetricError            a metric is unknown or wrongly configured
-│   └── StoreError             a run directory is missing, unfinished or damaged
+│   ├── StoreError             a run directory is missing, unfinished or damaged
+│   └── SandboxError           no sandbox that holds can be made for programs of strangers
 └── EngineError                exit code 1   the engine broke one of its own promises
 """
 
@@ -81,6 +82,10 @@ class MetricError(UserError):
 
 class StoreError(UserError):
     """A run directory is missing, unfinished or damaged."""
+
+
+class SandboxError(UserError):
+    """No sandbox that holds can be made here for programs written by strangers."""
 
 
 class EngineError(EvalHarnessError):
