@@ -86,3 +86,13 @@ def test_chinese_with_characters_removed(key, name, parameters):
     lines = [row["src"].strip() for row in rows_of("mt/zh_en_test.jsonl")]
     pairs = [("".join(c for i, c in enumerate(line) if i % 7 != 6), line) for line in lines]
     assert value(name, parameters, pairs) == pytest.approx(reference("zh_drop7")[key], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("key", "parameters"),
+    [("TER_first100_asian", {"normalized": True, "asian_support": True}), ("TER_first100_default", {})],
+)
+def test_edit_rate_of_chinese_with_characters_removed(key, parameters):
+    lines = [row["src"].strip() for row in rows_of("mt/zh_en_test.jsonl")[:100]]
+    pairs = [("".join(c for i, c in enumerate(line) if i % 7 != 6), line) for line in lines]
+    assert value("ter", parameters, pairs) == pytest.approx(reference("zh_drop7")[key], abs=1e-9)

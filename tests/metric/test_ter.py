@@ -1,5 +1,7 @@
 """TER equals sacrebleu's, computed alone, for many at once, and on all cores."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from metric_samples import generated
@@ -8,7 +10,7 @@ from sacrebleu.metrics import TER
 from evalharness.errors import MetricError
 from evalharness.metric.parallel import POOL_SECONDS, computed
 from evalharness.metric.registry import build_metric
-from evalharness.metric.ter import Ter
+from evalharness.metric.ter import Ter, _edits
 
 ANSWERS = ["the cat sat on the mat .", "", "a b c d e f", "我喜欢吃苹果。", "Hello", "x y", ""]
 FIRST = ["The cat sat on the mat.", "some text", "d e f a b c", "我爱吃苹果。", "Hello", "", ""]
@@ -62,3 +64,11 @@ def test_all_cores_give_the_results_of_one_in_order():
     pooled = computed(len, items, done.append, seconds=2 * POOL_SECONDS, n_workers=2)
     assert pooled == [len(item) for item in items]
     assert sum(done) == len(items)
+
+
+@pytest.mark.slow
+def test_edits_found_on_all_cores_are_those_found_on_one():
+    pairs = [(f"{a} {i}", (f, s)) for i in range(20) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]
+    work = partial(_edits, (False, False, False, False))
+    pooled = computed(work, pairs, lambda _: None, seconds=2 * POOL_SECONDS, n_workers=2)
+    assert pooled == computed(work, pairs, lambda _: None, seconds=0.0)
