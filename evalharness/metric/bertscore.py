@@ -7,6 +7,7 @@ the positions of a model whose tokenizer names no limit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -72,6 +73,9 @@ class BertScore:
         from bert_score import BERTScorer
 
         folder = Path(self.model).expanduser()
+        talk = logging.getLogger("transformers")
+        level = talk.level
+        talk.setLevel(logging.ERROR)  # heads that an encoder leaves unused are listed as unexpected
         try:
             scorer = BERTScorer(
                 model_type=str(folder) if folder.is_dir() else self.model, num_layers=self.n_layers, batch_size=_BATCH
@@ -79,6 +83,8 @@ class BertScore:
         except (OSError, KeyError, ValueError, AssertionError) as error:
             fix = "name a local folder and `n_layers`, or a hub model that can be reached"
             raise MetricError.at("metric `bertscore`", f"model {self.model} cannot be used: {error}", fix) from error
+        finally:
+            talk.setLevel(level)
         tokenizer = scorer._tokenizer
         if not hasattr(tokenizer, "build_inputs_with_special_tokens"):
             tokenizer.build_inputs_with_special_tokens = lambda _ids: tokenizer.encode("")

@@ -95,11 +95,8 @@ class MajorityAtK:
 
     name: ClassVar[str] = "maj_at_k"
     columns: ClassVar[tuple[str, ...]] = ("voted", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     sees_all_repeats: ClassVar[bool] = True
 
@@ -111,6 +108,21 @@ class MajorityAtK:
     @cached_property
     def _judge(self) -> SumMetric:
         return _judge(self.metric, self.parameters)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """As the judging metric has it."""
+        return self._judge.higher_is_better
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Those of the judging metric."""
+        return self._judge.bounds
+
+    @property
+    def unit(self) -> str:
+        """That of the judging metric."""
+        return self._judge.unit
 
     @property
     def least_repeats(self) -> int:
@@ -154,11 +166,8 @@ class BestOfK:
 
     name: ClassVar[str] = "best_of_k"
     columns: ClassVar[tuple[str, ...]] = ("best", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     sees_all_repeats: ClassVar[bool] = True
 
@@ -170,6 +179,21 @@ class BestOfK:
     @cached_property
     def _judge(self) -> SumMetric:
         return _judge(self.metric, self.parameters)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """As the judging metric has it."""
+        return self._judge.higher_is_better
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Those of the judging metric."""
+        return self._judge.bounds
+
+    @property
+    def unit(self) -> str:
+        """That of the judging metric."""
+        return self._judge.unit
 
     @property
     def least_repeats(self) -> int:
@@ -342,8 +366,8 @@ def _n_repeats(name: str, sample: Sample, least: int) -> int:
 def _views(sample: Sample) -> list[Sample]:
     """Return one sample a repeat; after a vote there is one answer, and one sample."""
     return [
-        dataclasses.replace(sample, answers=(answer,), responses=(group,))
-        for answer, group in zip(sample.answers, sample.responses, strict=False)
+        dataclasses.replace(sample, answers=(answer,), responses=(group,), executions=sample.executions[i : i + 1])
+        for i, (answer, group) in enumerate(zip(sample.answers, sample.responses, strict=False))
     ]
 
 

@@ -62,7 +62,7 @@ def check_wordnet() -> None:
     if missing:
         what = "is not there" if len(missing) > len(_NEEDED) else f"lacks {', '.join(missing)}"
         raise ValueError(
-            f"WordNet {what} ({folder}); run `{COMMAND}` once, or set `synonyms: false` to do without synonyms"
+            f"the dictionary WordNet {what} ({folder}); run `{COMMAND}` once, or set `synonyms: false` to do without synonyms"
         )
 
 

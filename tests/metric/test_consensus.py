@@ -21,6 +21,7 @@ from evalharness.metric.consensus import (
     pass_power_k,
 )
 from evalharness.metric.registry import build_metric
+from evalharness.metric.summary import summarise
 
 GRID = [(n, c, k) for n in range(1, 8) for c in range(n + 1) for k in range(1, n + 1)]
 
@@ -128,3 +129,13 @@ def test_metric_that_cannot_judge_is_refused(parameters, message):
 def test_success_must_be_yes_or_no():
     with pytest.raises(ValueError, match="pass_at_k counts successes, but token_f1 gave 0"):
         PassAtK(metric="token_f1").row(repeated(["x y", "z"], "x"))
+
+
+def test_votes_of_right_and_wrong_have_the_interval_of_a_share():
+    metric = MajorityAtK()
+    rows = np.array([metric.row(repeated([answer] * 3, "1")) for answer in ("1", "1", "2", "1")])
+    summary = summarise(metric, rows)
+    assert (summary.value, summary.method) == (0.75, "wilson")
+    assert (metric.bounds, metric.unit) == ((0.0, 1.0), "fraction")
+    assert BestOfK(metric="sentence_bleu").unit == "percent"
+    assert not BestOfK(metric="repetition_rate").higher_is_better
