@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from nltk.translate.meteor_score import meteor_score
 from evalharness.cli.main import main
 from evalharness.errors import MetricError
 from evalharness.metric import wordnet
-from evalharness.metric.meteor import Meteor
+from evalharness.metric.meteor import Meteor, _score
+from evalharness.metric.parallel import POOL_SECONDS, computed
 from evalharness.metric.registry import build_metric
 
 SOURCE = Path(os.environ.get("EVALHARNESS_TEST_WORDNET", "/usr/share/wordnet"))
@@ -173,3 +175,13 @@ def test_the_command_installs_and_says_where(tmp_path, monkeypatch, capsys):
     assert main(["setup", "wordnet", "--from", str(SOURCE)]) == 0
     assert str(wordnet.wordnet_folder()) in capsys.readouterr().out
     wordnet.check_wordnet()
+
+
+@needs_wordnet
+@pytest.mark.slow
+@pytest.mark.usefixtures("installed")
+def test_scores_found_on_all_cores_are_those_found_on_one():
+    pairs = [(a, (f, s)) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]
+    work = partial(_score, Meteor()._options)
+    pooled = computed(work, pairs, lambda _: None, seconds=2 * POOL_SECONDS, n_workers=2)
+    assert pooled == computed(work, pairs, lambda _: None, seconds=0.0)
