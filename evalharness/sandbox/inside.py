@@ -247,8 +247,9 @@ def import_and_remember(names: str) -> Callable[[], None]:
 def examine(station: int) -> None:
     """Run a program, then its tests; echo the nonce that the harness sends once the tests have ended.
 
-    Whatever is used after the program has begun is bound to local names before, so that replacing a function in
-    `builtins`, `os` or `sys` changes nothing here. The tests, and then the nonce, arrive only when each part is over.
+    Whatever is used after the program has begun is bound to local names before, so that replacing a function in `os`
+    or `sys` changes nothing here, and what it replaced in `builtins` is put back. The tests, and then the nonce, arrive
+    only when each part is over.
     """
     execute, leave, receive, say, show = exec, os._exit, read_frame, write_all, sys.__excepthook__
     untrace, unprofile, compile_program, make_names = sys.settrace, sys.setprofile, compile, NamesForTests
@@ -258,9 +259,10 @@ def examine(station: int) -> None:
     source = receive(station).decode()
     module = module_type("program")
     sys.modules["program"] = sys.modules["__main__"] = module
-    names = vars(module)
+    names, put_builtins_back = vars(module), vars(builtins).update
     try:
         execute(compile_program(source, "<program>", "exec", 0, True), names)
+        put_builtins_back(pristine)
         untrace(None)
         unprofile(None)
         say(station, b"L")

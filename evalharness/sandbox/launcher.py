@@ -91,7 +91,7 @@ def bubblewrap_command(
         "--proc", "/proc", "--dev", "/dev", *_size(bwrap, size), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",  # noqa: S108
         *_size(bwrap, size), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv",  # noqa: S108
         *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
-        "--", *interpreter.argv, "-c", _INSIDE.read_text(),
+        "--", *interpreter.argv, "-c", _inside(interpreter.path),
     ]  # fmt: skip
     return [*_prepare(entrances, mounts), *drop(), *arguments]
 
@@ -103,8 +103,18 @@ def unsafe_command(interpreter: Interpreter, folder: Path, entrances: Sequence[s
     change = ["/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(folder)]
     env = find_program("env", "coreutils")
     return [
-        *_prepare(entrances, ()), *drop(), *change, env, "-i", *variables, *interpreter.argv, "-c", _INSIDE.read_text(),
+        *_prepare(entrances, ()), *drop(), *change, env, "-i", *variables, *interpreter.argv, "-c", _inside(interpreter.path),
     ]  # fmt: skip
+
+
+@cache
+def _inside(python: Path) -> str:
+    """Return a program text that runs `inside`, compiled once by the Python that will run it."""
+    ask = "import marshal, sys; print(marshal.dumps(compile(sys.stdin.read(), '<inside>', 'exec')).hex())"
+    done = subprocess.run(  # noqa: S603
+        [python, "-I", "-c", ask], input=_INSIDE.read_text(), capture_output=True, text=True, check=True, env={}
+    )
+    return f"import marshal; exec(marshal.loads(bytes.fromhex({done.stdout.strip()!r})))"
 
 
 def drop() -> list[str]:

@@ -103,7 +103,9 @@ def test_a_builtin_that_the_program_replaces_does_not_reach_the_tests(sandbox, b
         "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.all = lambda x: True\nbuiltins.len = lambda x: 1\n"
         "def add(a, b):\n    return 99 if isinstance(a, int) else {}\n"
     )
-    assert not judged(sandbox, source, FunctionTests(f"assert {body}", "add")).passed
+    assert judged(sandbox, source, FunctionTests(f"assert {body}", "add")).detail.startswith(
+        ("AssertionError", "TypeError")
+    )
 
 
 def test_a_helper_that_the_program_replaces_is_put_back_for_the_tests(sandbox):
@@ -112,7 +114,8 @@ def test_a_helper_that_the_program_replaces_is_put_back_for_the_tests(sandbox):
         "unittest.TestCase.assertEqual = lambda *a, **k: None\ndef add(a, b):\n    return 99\n"
     )
     for line in ("assert math.isclose(add(1, 2), 3)", "unittest.TestCase().assertEqual(add(1, 2), 3)"):
-        assert not judged(sandbox, source, FunctionTests(f"import math, unittest\n{line}", "add")).passed
+        outcome = judged(sandbox, source, FunctionTests(f"import math, unittest\n{line}", "add"))
+        assert outcome.detail.startswith("AssertionError")
 
 
 def test_a_program_may_print_threads_and_fork(sandbox):
