@@ -179,6 +179,25 @@ Response = Generated | Scored | TextScored | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of running one answer as a program.
+
+    verdict: "passed", or how it did not, such as "failed", "timed_out", "memory_limit". detail: why, in one line.
+    stderr: the last of what it wrote there. seconds: wall time.
+    """
+
+    verdict: str
+    detail: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Say whether the program did what it should."""
+        return self.verdict == "passed"
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """All that is known of one document after the model answered.
 
@@ -186,7 +205,8 @@ class Sample:
     choices: the texts chosen from. prompt: what the model read in the last step.
     responses: one tuple a repeat, in slot order (earlier steps first). answers: the last step's texts after
     filters, one a repeat (one in all after a vote), None where the filters found no answer; empty where nothing is generated.
-    n_step_slots: how many leading slots belong to earlier steps.
+    executions: one an answer, where the task runs them as programs. n_step_slots: how many leading slots belong to earlier
+    steps.
     input_hash: hex sha256 over what was asked (shots, prompt, choices, references), whatever the model and its chat template,
     to pair samples across runs.
     error: why this sample could not be scored, None if it was.
@@ -201,6 +221,7 @@ class Sample:
     choices: tuple[str, ...] = ()
     reference_indices: tuple[int, ...] = ()
     answers: tuple[str | None, ...] = ()
+    executions: tuple[Execution, ...] = ()
     n_step_slots: int = 0
     cluster: str | None = None
     error: str | None = None

@@ -9,6 +9,7 @@ from evalharness.cli.main import build_parser
 from evalharness.metric.registry import METRICS
 from evalharness.model.spec import Card, ModelSpec, Transparency
 from evalharness.run.validation import validate_task
+from evalharness.task import outputs as task_outputs
 from evalharness.task import spec as task_spec
 from evalharness.task.filters import FILTERS
 from evalharness.task.loading import TaskLibrary
@@ -101,7 +102,8 @@ def test_every_parameter_of_metrics_and_filters_stands_in_the_page_on_tasks():
 
 
 def test_every_key_of_a_task_stands_in_the_page_on_tasks():
-    parts = [kind for kind in vars(task_spec).values() if isinstance(kind, type) and issubclass(kind, task_spec.Part)]
+    found = {**vars(task_spec), **vars(task_outputs)}.values()
+    parts = [kind for kind in found if isinstance(kind, type) and issubclass(kind, task_spec.Part)]
     assert {TaskSpec, GroupSpec} <= set(parts)
     missing = {
         f"{part.__name__}.{key}"

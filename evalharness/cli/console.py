@@ -64,7 +64,8 @@ class ConsoleProgress:
             self._bar.update(self._bar.task_ids[0], completed=self._done, rate=self._rate())
         elif time.perf_counter() - self._said > LOG_SECONDS or self._done == self._total:
             self._said = time.perf_counter()
-            self.note(f"{self._name}: {self._done}/{self._total}, {self._rate()}, {self._left()}")
+            known = f"{self._done}/{self._total}, {self._rate()}, {self._left()}"
+            self.note(f"{self._name}: {known if self._total else f'{self._done} done'}")
 
     def note(self, text: str) -> None:
         """Write a line to stderr."""

@@ -107,6 +107,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add("--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)")
     add("--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists")
+    add(
+        "--unsafe-code-execution",
+        action="store_true",
+        help="run generated programs even where no sandbox works; recorded in the run",
+    )
     add("--dry-run", action="store_true", help="count and estimate, ask nothing")
     flags.add_task_flags(parser)
     parser.set_defaults(handler=run_command)
@@ -209,7 +214,8 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
             command += [f"--{name.replace('_', '-')}", str(value)]
     for name, values in (("--set", args.set), ("--tasks-dir", args.tasks_dir)):
         command += [part for value in values for part in (name, value)]
-    return [*command, *(["--trust-remote-code"] if args.trust_remote_code else [])]
+    given = [name for name in ("trust_remote_code", "unsafe_code_execution") if getattr(args, name)]
+    return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
 
 
 def _settings(args: argparse.Namespace) -> RunSettings:
@@ -227,6 +233,7 @@ def _settings(args: argparse.Namespace) -> RunSettings:
         level=args.level,
         data_root=flags.data_root(args),
         resume=not args.no_resume,
+        unsafe_code_execution=args.unsafe_code_execution,
     )
 
 

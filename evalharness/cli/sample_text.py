@@ -20,6 +20,7 @@ def sample_text(sample: Mapping[str, Any]) -> str:
         "references": "\n".join(sample["references"]),
         "responses": "\n".join(_response_text(each) for repeat in sample["responses"] for each in repeat),
         "answers": "\n".join("(none)" if answer is None else answer for answer in sample["answers"]),
+        "executions": "\n".join(_execution_text(each) for each in sample.get("executions", ())),
         "error": sample["error"] or "",
         "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
     }
@@ -28,6 +29,11 @@ def sample_text(sample: Mapping[str, Any]) -> str:
         if text:
             lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
     return inert("\n".join(lines))
+
+
+def _execution_text(execution: Mapping[str, Any]) -> str:
+    said = f": {execution['detail']}" if execution["detail"] else ""
+    return f"{execution['verdict']}{said}  ({execution['seconds']:.2f} s)"
 
 
 def _response_text(response: Mapping[str, Any]) -> str:

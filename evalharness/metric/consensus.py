@@ -366,8 +366,8 @@ def _n_repeats(name: str, sample: Sample, least: int) -> int:
 def _views(sample: Sample) -> list[Sample]:
     """Return one sample a repeat; after a vote there is one answer, and one sample."""
     return [
-        dataclasses.replace(sample, answers=(answer,), responses=(group,))
-        for answer, group in zip(sample.answers, sample.responses, strict=False)
+        dataclasses.replace(sample, answers=(answer,), responses=(group,), executions=sample.executions[i : i + 1])
+        for i, (answer, group) in enumerate(zip(sample.answers, sample.responses, strict=False))
     ]
 
 

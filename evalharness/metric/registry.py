@@ -63,6 +63,7 @@ METRICS: Registry[type[Metric]] = Registry(
         "rougeLsum": "evalharness.metric.rouge:RougeLsum",
         "sentence_bleu": "evalharness.metric.overlap:SentenceBleu",
         "ter": "evalharness.metric.ter:Ter",
+        "tests_passed": "evalharness.metric.execution:TestsPassed",
         "token_f1": "evalharness.metric.match:TokenF1",
         "top_k_accuracy": "evalharness.metric.choice:TopKAccuracy",
         "wer": "evalharness.metric.speech:WordErrorRate",

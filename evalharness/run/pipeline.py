@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, S
 from evalharness.run.results import group_record, task_record
 from evalharness.run.scoring import make_samples, step_requests
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
+from evalharness.sandbox import Sandbox, open_sandbox
 from evalharness.task.loading import Selection
 from evalharness.task.prompts import describe
 from evalharness.task.spec import GroupSpec
@@ -81,7 +82,7 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
 
     An unfinished run of the same work is resumed unless the settings forbid it: its responses are kept and the rest is asked
     with the same batch plan. Raises ModelError before any work if the model cannot answer a kind of request that a task
-    needs; StoreError if results cannot be written.
+    needs; SandboxError if a task runs programs and no sandbox works; StoreError if results cannot be written.
     """
     progress = progress or Silent()
     clock = _Clock()
@@ -93,12 +94,17 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
         for journal in journals:
             journal.note(name, fields)
 
+    def advance(n_done: int) -> None:
+        for _ in range(n_done):
+            progress.advance(0)
+
     progress.stage(f"loading {spec.name}")
     with clock.stage("open"):
         backend = open_backend(spec, EngineSettings(work.settings.batch_tokens, on_event))
-    with closing(backend):
+    with closing(backend), ExitStack() as exits:
         with clock.stage("open"):
             check_capabilities(backend, spec, work.tasks)
+            sandbox = exits.enter_context(_sandbox_for(work))
             directory = _directory(spec, backend, work, store)
         with directory.journal() as journal:
             journals.append(journal)
@@ -111,14 +117,26 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
                 _ask_all(backend, work.tasks, responses, journal, progress)
             with clock.stage("score"):
                 progress.stage("scoring")
-                samples = {task.name: make_samples(task, responses) for task in work.tasks}
+                samples = {task.name: make_samples(task, responses, advance, sandbox) for task in work.tasks}
                 results = [
                     task_record(task, samples[task.name], level=work.settings.level, seed=work.settings.seed)
                     for task in work.tasks
                 ]
+            if sandbox is not None:
+                events.append(Event(name="sandbox", fields=dataclasses.asdict(sandbox.record)))
             record = _record(spec, backend, work, directory, results, clock, events)
             directory.commit(record, [sample for found in samples.values() for sample in found])
     return Outcome(record, directory.where, n_resumed)
+
+
+@contextmanager
+def _sandbox_for(work: Work) -> Iterator[Sandbox | None]:
+    """Open a sandbox if a task runs programs, before the model is asked: without one its answers could not be judged."""
+    if not any(task.programs for task in work.tasks):
+        yield None
+        return
+    with open_sandbox(allow_unsafe=work.settings.unsafe_code_execution) as sandbox:
+        yield sandbox
 
 
 def refuse_early(specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[PreparedTask]]) -> None:
@@ -184,7 +202,7 @@ def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore
 
 
 def _plain_settings(settings: RunSettings) -> dict[str, Any]:
-    names = ("limit", "shots", "seed", "batch_tokens", "level")
+    names = ("limit", "shots", "seed", "batch_tokens", "level", "unsafe_code_execution")
     return {name: getattr(settings, name) for name in names}
 
 

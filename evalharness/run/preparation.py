@@ -16,6 +16,7 @@ from evalharness.request import Document, Generate, Request, Score, ScoreText
 from evalharness.task.documents import data_hash, read_split
 from evalharness.task.filters import Filter, build_filter
 from evalharness.task.loading import LoadedTask
+from evalharness.task.programs import ProgramTemplates
 from evalharness.task.prompts import Asked, Prompter, make_documents, make_pool
 from evalharness.task.spec import MetricSpec
 
@@ -27,7 +28,8 @@ class RunSettings:
     """What a person may set about a run.
 
     limit: documents a task, None for all. shots: overrides the tasks' own count. level: of the intervals.
-    data_root: folder with local copies of hub data. resume: go on with an unfinished run of the same work.
+    data_root: folder with local copies of hub data. unsafe_code_execution: run programs even where no
+    sandbox works. resume: go on with an unfinished run of the same work.
     """
 
     limit: int | None = None
@@ -37,11 +39,15 @@ class RunSettings:
     level: float = 0.95
     data_root: Path | None = None
     resume: bool = True
+    unsafe_code_execution: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTask:
-    """A task with its documents, ready to be asked. filters: one chain a step. asked: one a document."""
+    """A task with its documents, ready to be asked.
+
+    filters: one chain a step. asked: one a document. programs: how answers become programs, where the task runs them.
+    """
 
     task: LoadedTask
     asked: tuple[Asked, ...]
@@ -49,6 +55,7 @@ class PreparedTask:
     metrics: tuple[tuple[MetricSpec, Metric], ...]
     filters: tuple[tuple[Filter, ...], ...]
     data_hash: str
+    programs: ProgramTemplates | None = None
 
     @property
     def name(self) -> str:
@@ -89,13 +96,17 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     """
     metrics = build_metrics(task)
     filters = build_filters(task)
+    programs = ProgramTemplates(task) if task.spec.execute else None
     rows = read_split(task.spec.data, task.spec.data.split, where=task.where("data"), mirror=settings.data_root)
     documents = make_documents(task, rows)[: settings.limit]
     n_shots, pool = _shots(task, settings)
     unconditional = any(getattr(metric, "needs_unconditional", False) for _, metric in metrics)
     prompter = Prompter(task, pool, n_shots=n_shots, seed=settings.seed, chat=chat, unconditional=unconditional)
     asked = tuple(prompter.ask(document) for document in documents)
-    return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents))
+    if programs is not None:
+        for item in asked:  # with the reference as the answer: a fault of the templates shows before a model is asked
+            programs.program(item.document, item.references[0])
+    return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents), programs)
 
 
 def build_metrics(task: LoadedTask) -> tuple[tuple[MetricSpec, Metric], ...]:
@@ -118,6 +129,12 @@ def build_metrics(task: LoadedTask) -> tuple[tuple[MetricSpec, Metric], ...]:
         if task.spec.repeats < least:
             what = f"metric `{spec.name}` needs at least {least} repeats, this task asks {task.spec.repeats}"
             problems.append(Problem(where, what, f"set `repeats: {least}` or more, and a temperature, under `output`"))
+        judges = [name for name in (spec.name, str(spec.parameters.get("metric"))) if name in METRICS]
+        if task.spec.execute is None and any(getattr(METRICS[name], "needs_execution", False) for name in judges):
+            fix = "add `execute: {program: ..., tests: ...}` to the task"
+            problems.append(
+                Problem(where, f"metric `{spec.name}` judges executed programs, and the task runs none", fix)
+            )
         found.append((spec, metric))
     if problems:
         raise MetricError(problems)

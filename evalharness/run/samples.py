@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -30,6 +31,7 @@ COLUMNS = (
     "reference_indices",
     "choices",
     "answers",
+    "executions",
     "n_step_slots",
     "responses",
     "error",
@@ -121,6 +123,7 @@ def _encode(record: SampleRecord) -> dict[str, Any]:
         "reference_indices": list(sample.reference_indices),
         "choices": [_text(choice) for choice in sample.choices],
         "answers": [None if answer is None else _text(answer) for answer in sample.answers],
+        "executions": _json([dataclasses.asdict(execution) for execution in sample.executions]),
         "n_step_slots": sample.n_step_slots,
         "responses": _json([[encode_response(each) for each in repeat] for repeat in sample.responses]),
         "error": None if sample.error is None else _text(sample.error),
@@ -160,7 +163,7 @@ def _decode(row: dict[str, Any]) -> dict[str, Any]:
     is_chat = row.pop("is_chat", False)
     if is_chat and "prompt" in row:
         row["prompt"] = json.loads(row["prompt"])
-    for name in ("responses", "document"):
+    for name in ("responses", "document", "executions"):
         if name in row:
             row[name] = json.loads(row[name])
     if "scores" in row:

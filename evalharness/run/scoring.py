@@ -9,8 +9,10 @@ import numpy as np
 
 from evalharness.metric.base import Advance, Metric, Prepares, ignore_progress
 from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample
+from evalharness.run.execution import execute
 from evalharness.run.preparation import PreparedTask
 from evalharness.run.record import SampleRecord
+from evalharness.sandbox import Sandbox
 from evalharness.task.filters import Answers
 from evalharness.task.prompts import Asked, StepAnswer
 
@@ -47,13 +49,16 @@ def step_requests(
 
 
 def make_samples(
-    prepared: PreparedTask, responses: Responses, advance: Advance = ignore_progress
+    prepared: PreparedTask, responses: Responses, advance: Advance = ignore_progress, sandbox: Sandbox | None = None
 ) -> list[SampleRecord]:
     """Score every document of a task; a document that cannot be scored says why in its sample.
 
-    advance: told how many more texts the slow metrics have dealt with.
+    advance: told how many more texts the slow metrics, or programs the sandbox, have dealt with. sandbox: where the answers
+    of a task with `execute` are run; without one they are not, and metrics of execution fail.
     """
     samples = [_answered(prepared, _sample(prepared, asked, responses)) for asked in prepared.asked]
+    if prepared.programs is not None and sandbox is not None:
+        samples = execute(prepared.programs, samples, sandbox, advance)
     for _, metric in prepared.metrics:
         if isinstance(metric, Prepares):
             metric.prepare([view for sample in samples for view in _prepared_views(metric, sample)], advance)
@@ -150,6 +155,6 @@ def _views(metric: Metric, sample: Sample) -> list[Sample]:
     if len(sample.answers) not in (1, len(sample.responses)):
         raise ValueError(f"the filters made {len(sample.answers)} answers of {len(sample.responses)} repeats")
     return [
-        dataclasses.replace(sample, answers=(answer,), responses=(group,))
-        for answer, group in zip(sample.answers, sample.responses, strict=False)
+        dataclasses.replace(sample, answers=(answer,), responses=(group,), executions=sample.executions[i : i + 1])
+        for i, (answer, group) in enumerate(zip(sample.answers, sample.responses, strict=False))
     ]

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from evalharness.errors import Problem, TaskError, suggest
 from evalharness.registry import Registry
-from evalharness.task.spec import FilterSpec
+from evalharness.task.outputs import FilterSpec
 
 Answers = tuple[str | None, ...]
 

@@ -106,7 +106,13 @@ def test_a_broken_character_in_a_setting_is_no_defect(here):
 def test_an_interrupted_run_exits_with_130_keeps_its_answers_and_goes_on(here):
     (here / "model.yaml").write_text("name: model\nbackend: fake\noptions: {text: '4', delay_seconds: 0.2}\n")
     command = [sys.executable, "-m", "evalharness", "run", "-m", "model.yaml", "-t", "sums.yaml"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+
+    def heed_interrupts():
+        """A shell starts its background jobs with SIGINT ignored, and what they start inherits that."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=heed_interrupts) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             journals = list(Path("results").glob("model/*/journal.jsonl"))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalharness.request import Document, Generated, RequestKey, Response, Sample, Scored, TextScored
+from evalharness.request import Document, Execution, Generated, RequestKey, Response, Sample, Scored, TextScored
 
 
 def key(slot: int = 0) -> RequestKey:
@@ -24,15 +24,26 @@ def _sample(responses: Sequence[Response], **fields) -> Sample:
     return Sample("task", document, "prompt", responses=(tuple(responses),), input_hash="0" * 64, **given)
 
 
+def executed(answer: str | None, references: Sequence[str]) -> Execution:
+    """What a task that runs its answers would find: a program passes if it is a reference."""
+    return Execution("passed" if answer in references else "failed")
+
+
 def generated(answer: str | None, *references: str) -> Sample:
-    return _sample([Generated(key(), answer or "", 1, "eos")], references=references, answers=(answer,))
+    return _sample(
+        [Generated(key(), answer or "", 1, "eos")],
+        references=references,
+        answers=(answer,),
+        executions=(executed(answer, references),),
+    )
 
 
 def repeated(answers: Sequence[str | None], *references: str) -> Sample:
     """One document asked once for each answer."""
     sample = generated(None, *references)
     groups = tuple((Generated(key(), answer or "", 1, "eos"),) for answer in answers)
-    return dataclasses.replace(sample, answers=tuple(answers), responses=groups)
+    executions = tuple(executed(answer, references) for answer in answers)
+    return dataclasses.replace(sample, answers=tuple(answers), responses=groups, executions=executions)
 
 
 def chosen(logprobs: Sequence[float], correct: Sequence[int], choices: Sequence[str] = ()) -> Sample:

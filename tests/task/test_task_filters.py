@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evalharness.errors import TaskError
 from evalharness.task.filters import FILTERS, build_filter
-from evalharness.task.spec import FilterSpec
+from evalharness.task.outputs import FilterSpec
 
 
 def applied(name, text, choices=(), **parameters):
