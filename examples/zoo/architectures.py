@@ -42,7 +42,7 @@ PLANS = {
     "llama-base": Plan("llama", 1900, 4096, 2e-3, hidden=192, layers=4, inner=448),
     "llama-chat": Plan("chat", 400, 4096, 1e-3, hidden=96, layers=4, inner=256, begins_from="llama-small"),
     "t5": Plan("t5", 2000, 4096, 2e-3, hidden=128, layers=2, inner=256, rest_rate=8e-3),
-    "bert": Plan("bert", 1300, 4096, 2e-3, hidden=96, layers=4, inner=256),
+    "bert": Plan("bert", 4000, 4096, 2e-3, hidden=96, layers=4, inner=256),
 }
 
 
