@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evalharness.backend import open_backend
-from evalharness.backend.protocol import Backend, EngineSettings
+from evalharness.backend.protocol import Backend, BackendFactory, EngineSettings
 from evalharness.errors import EngineError, ModelError, Problem
 from evalharness.model.spec import ModelSpec
 from evalharness.request import Failed, Generated, Request, RequestKey, Response, Scored, TextScored
@@ -77,8 +77,16 @@ class _Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
 
 
-def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress | None = None) -> Outcome:
+def evaluate(
+    spec: ModelSpec,
+    work: Work,
+    store: ResultStore,
+    progress: Progress | None = None,
+    opener: BackendFactory = open_backend,
+) -> Outcome:
     """Ask one model all prepared tasks, score the answers, and commit the run.
+
+    opener: opens what answers for `spec`, by default the backend that `spec` names.
 
     An unfinished run of the same work is resumed unless the settings forbid it: its responses are kept and the rest is asked
     with the same batch plan. Raises ModelError before any work if the model cannot answer a kind of request that a task
@@ -100,7 +108,7 @@ def evaluate(spec: ModelSpec, work: Work, store: ResultStore, progress: Progress
 
     progress.stage(f"loading {spec.name}")
     with clock.stage("open"):
-        backend = open_backend(spec, EngineSettings(work.settings.batch_tokens, on_event))
+        backend = opener(spec, EngineSettings(work.settings.batch_tokens, on_event))
     with closing(backend), ExitStack() as exits:
         with clock.stage("open"):
             check_capabilities(backend, spec, work.tasks)
