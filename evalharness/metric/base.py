@@ -117,6 +117,31 @@ class Prepares(Protocol):
         ...
 
 
+class Mean:
+    """Makes a metric the mean of a number that each sample has: `row` returns (that number, 1).
+
+    It gives no columns, since these name the number. A metric with a library's version to tell has a signature of its own.
+    """
+
+    aggregation: ClassVar[Aggregation] = "mean"
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means; a mean of ones and zeros is a share."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the metric and all parameters."""
+        return signature_of(self)
+
+
+class ZeroToOne:
+    """Says of a metric that 0 is its worst value and 1 its best."""
+
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    unit: ClassVar[str] = "fraction"
+
+
 def ignore_progress(_n_items: int) -> None:
     """Show no progress."""
 

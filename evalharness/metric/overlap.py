@@ -21,7 +21,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, Mean, signature_of
 from evalharness.metric.reading import answer_of, references_of
 from evalharness.request import OutputKind, Sample
 
@@ -140,7 +140,7 @@ class Bleu:
 
 
 @dataclass(frozen=True, config=STRICT)
-class SentenceBleu:
+class SentenceBleu(Mean):
     """Mean over answers of the BLEU of each alone, 0 to 100, with the effective order: sacrebleu's `sentence_score`.
 
     Orders that an answer is too short for are left out, so a short answer equal to its reference scores 100. It is not
@@ -158,7 +158,6 @@ class SentenceBleu:
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
     unit: ClassVar[str] = "percent"
 
     @model_validator(mode="after")
@@ -182,10 +181,6 @@ class SentenceBleu:
         """Return (the sentence's BLEU, 1)."""
         score = float(self._bleu.value(np.asarray(self._bleu.row(sample), dtype=np.float64)))
         return (min(score, 100.0), 1.0)  # logarithms put a perfect score at 100.00000000000004
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name all parameters and the version of sacrebleu."""
