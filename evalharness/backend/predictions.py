@@ -94,7 +94,8 @@ class Found:
     """An answer as a file holds it, before it is known which of a task's documents it belongs to.
 
     where: file and line. answer: fields of `Prediction` but for the document's id. document_id: as the file has it, None where
-    it has none. row: the document's number in its split, where the file has that. columns: the document itself.
+    it has none. row: the document's number in its split, where the file has that. is_counted: document_id is a count, and no id
+    of the data. columns: the document itself.
     continuations: the texts that the log-probabilities are of. target: the correct text, as the file's maker saw it.
     """
 
@@ -102,6 +103,7 @@ class Found:
     answer: Mapping[str, Any]
     document_id: str | None = None
     row: int | None = None
+    is_counted: bool = False
     columns: Mapping[str, Any] | None = None
     continuations: tuple[str, ...] | None = None
     target: str | None = None

@@ -131,12 +131,17 @@ def _lighteval_sample(doc: Mapping[str, Any], response: Mapping[str, Any], where
 def read_inspect(path: Path, content: bytes, problems: list[Problem]) -> list[Found]:
     """Read the samples of an Inspect log, a JSON file or the zip archive ``.eval``; an epoch is a repeat.
 
-    Samples without ids of their own were numbered from 1 by Inspect; if it shuffled them first, the numbers say nothing.
+    Samples without ids of their own are numbered from 1 by Inspect, after any shuffling. So numbers say which row only
+    where they follow one another and nothing was shuffled; numbers that cannot be counts are ids of the data.
     """
     fix = "give a log as `inspect eval` writes it: .eval or .json"
     try:
         header, samples = _archive(content) if content.startswith(b"PK") else _whole(content)
-        shuffled = bool((header["eval"].get("dataset") or {}).get("shuffled"))
+        dataset = header["eval"].get("dataset") or {}
+        ids = list(dataset.get("sample_ids") or [each["id"] for each in samples])
+        counted = all(isinstance(each, int) and 1 <= each <= dataset.get("samples", len(ids)) for each in ids)
+        follow = counted and ids == list(range(ids[0], ids[0] + len(ids)))
+        in_order = follow and not dataset.get("shuffled")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError, zipfile.BadZipFile) as fault:
         problems.append(Problem(str(path), f"not a log of Inspect: {type(fault).__name__}: {fault}", fix))
         return []
@@ -144,7 +149,7 @@ def read_inspect(path: Path, content: bytes, problems: list[Problem]) -> list[Fo
     for number, sample in enumerate(samples, start=1):
         where = f"{path}: sample {number}"
         try:
-            found.append(_inspect_sample(sample, where, shuffled=shuffled))
+            found.append(_inspect_sample(sample, where, counted=counted, in_order=in_order))
         except (KeyError, TypeError, ValueError, AttributeError) as fault:
             what = f"not a sample of Inspect: {type(fault).__name__}: {fault}"
             problems.append(Problem(where, what, fix))
@@ -182,9 +187,8 @@ def _entry(archive: zipfile.ZipFile, content: bytes, entry: zipfile.ZipInfo) -> 
     return bytes(unpacked)
 
 
-def _inspect_sample(sample: Mapping[str, Any], where: str, *, shuffled: bool) -> Found:
+def _inspect_sample(sample: Mapping[str, Any], where: str, *, counted: bool, in_order: bool) -> Found:
     identity, epoch = sample["id"], int(sample.get("epoch") or 1)
-    is_number = isinstance(identity, int)
     target = sample.get("target")
     output = sample["output"]
     fault = sample.get("error")
@@ -197,6 +201,7 @@ def _inspect_sample(sample: Mapping[str, Any], where: str, *, shuffled: bool) ->
         where,
         answer,
         document_id=str(identity),
-        row=identity - 1 if is_number and not shuffled else None,
+        row=identity - 1 if counted and in_order else None,
+        is_counted=counted,
         target=target if isinstance(target, str) else None,
     )

@@ -102,7 +102,7 @@ def _identified(
     """Return the document's id of each answer by the answer's number; unknown ones are left out, or told where they are all."""
     if all(found.columns is not None for found in mine.values()):
         return _by_content(mine, documents, problems)
-    by_row = task.task.spec.id is None and any(found.row is not None for found in mine.values())
+    by_row = task.task.spec.id is None and any(found.row is not None or found.is_counted for found in mine.values())
     if by_row or all(found.document_id is None and found.row is not None for found in mine.values()):
         return _by_row(mine, documents, problems)
     without = [found.where for found in mine.values() if found.document_id is None]
@@ -119,10 +119,8 @@ def _identified(
 def _by_row(mine: Mapping[int, Found], documents: Sequence[Document], problems: list[Problem]) -> dict[int, str] | None:
     numberless = [found for found in mine.values() if found.row is None]
     if numberless:
-        what = (
-            f"sample {numberless[0].document_id!r} has no row number: samples were shuffled, or have ids of their own"
-        )
-        fix = "give the task the same ids with `id:`, or the samples ids in the data set"
+        what = f"sample {numberless[0].document_id!r} may be a count: the samples were shuffled or picked"
+        fix = "give the samples ids in the data set, and the task the same ones with `id:`"
         problems.append(Problem(numberless[0].where, what, fix))
         return None
     return {i: documents[found.row].id for i, found in mine.items() if found.row in range(len(documents))}  # type: ignore[index]  # a number, see above

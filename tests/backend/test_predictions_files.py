@@ -149,6 +149,24 @@ def test_numbers_of_shuffled_inspect_samples_are_no_rows(written):
     assert {found.row for found in read_source(written(json.dumps(log))).found} == {None}
 
 
+@pytest.mark.parametrize(
+    ("ids", "rows", "counted"),
+    [
+        ([2, 3], [1, 2], True),  # inspect eval --limit 2-3
+        ([2, 4], [None, None], True),  # inspect eval --sample-id 2,4: counts or ids, who knows
+        ([0, 1], [None, None], False),  # Inspect counts from 1
+        ([2, 400], [None, None], False),  # there are four samples
+    ],
+)
+def test_numbers_of_inspect_samples_are_rows_only_where_that_is_sure(written, ids, rows, counted):
+    log = json.loads((FOREIGN / "inspect_plain.json").read_text())
+    log["eval"]["dataset"]["sample_ids"] = ids
+    log["samples"] = [sample | {"id": ids[i]} for i, sample in enumerate(log["samples"][:2])]
+    found = read_source(written(json.dumps(log))).found
+    assert [each.row for each in found] == rows
+    assert {each.is_counted for each in found} == {counted}
+
+
 def test_an_inspect_sample_that_broke_off_is_an_error_and_not_an_empty_answer(written):
     log = json.loads((FOREIGN / "inspect_plain.json").read_text())
     log["samples"][1] |= {"output": {"choices": [], "completion": ""}, "error": {"message": "out of time"}}
