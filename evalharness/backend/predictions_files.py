@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evalharness.backend.predictions import MAX_PROBLEMS, Found, Prediction, parsed_line
+from evalharness.backend.predictions import MAX_PROBLEMS, Found, Prediction, checked, parsed_line
 from evalharness.backend.predictions_foreign import read_inspect, read_lighteval, read_lm_eval
 from evalharness.errors import ModelError, Problem
 
@@ -125,7 +125,7 @@ def read_jsonl(path: Path, content: bytes, problems: list[Problem]) -> list[Foun
             where = f"{path}:{number}"
             data = parsed_line(line, where, problems)
             if data is not None:
-                found.append(_plain(data, where))
+                found += _plain(data, where, problems)
     return found
 
 
@@ -139,7 +139,12 @@ def read_csv(path: Path, content: bytes, problems: list[Problem]) -> list[Found]
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     known = {*Prediction.model_fields, *_ALIASES}
-    strangers = [name for name in table.fieldnames or () if name not in known]
+    columns = list(table.fieldnames or ())
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        problems.append(Problem(f"{path}:1", f"two columns are named `{twice[0]}`", "remove or rename one"))
+        return []
+    strangers = [name for name in columns if name not in known]
     if strangers:
         fix = f"remove the column; known columns: {', '.join(sorted(known))}"
         problems.append(Problem(f"{path}:1", f"unknown column `{strangers[0]}`", fix))
@@ -152,7 +157,7 @@ def read_csv(path: Path, content: bytes, problems: list[Problem]) -> list[Found]
                 fix = "give every line as many cells as the header; quote cells that hold commas"
                 problems.append(Problem(where, "the number of cells differs from the header", fix))
             else:
-                found.append(_plain(_typed(row, where, problems), where))
+                found += _plain(_typed(row, where, problems), where, problems)
             if len(problems) >= MAX_PROBLEMS:
                 break
     except csv.Error as fault:
@@ -176,12 +181,22 @@ def _typed(row: Mapping[str, str], where: str, problems: list[Problem]) -> dict[
     return typed
 
 
-def _plain(data: Mapping[str, Any], where: str) -> Found:
-    answer = {_ALIASES.get(name, name): value for name, value in data.items()}
-    document_id = answer.pop("document_id", None)
-    if isinstance(document_id, int) and not isinstance(document_id, bool):
-        document_id = str(document_id)
-    return Found(where, answer, document_id=document_id)
+def _plain(data: Mapping[str, Any], where: str, problems: list[Problem]) -> list[Found]:
+    """Return the answer of one row; nothing after its mistakes were added to `problems`."""
+    twice = [name for name, meant in _ALIASES.items() if name in data and meant in data]
+    if twice:
+        problems.append(
+            Problem(where, f"`{twice[0]}` and `{_ALIASES[twice[0]]}` are the same field", "give one of them")
+        )
+        return []
+    fields = {_ALIASES.get(name, name): value for name, value in data.items()}
+    if fields.get("document_id") is None:
+        fields.pop("document_id", None)
+    prediction = checked({"document_id": "", **fields}, where, problems)
+    if prediction is None:
+        return []
+    answer = prediction.model_dump(exclude_unset=True, exclude={"document_id"})
+    return [Found(where, answer, document_id=prediction.document_id if "document_id" in fields else None)]
 
 
 #: What reads each format: (path, content, problems to add to) to answers.

@@ -12,6 +12,7 @@ import json
 import math
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from evalharness.errors import Problem
 _ZIP_ZSTANDARD = 93
 #: A zip entry's local header (APPNOTE.TXT, 4.3.7): its size, and where the lengths of name and extra field stand in it.
 _LOCAL_HEADER, _LENGTHS_AT = 30, 26
+#: What reading JSON or a table of another shape than expected can raise.
+_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+#: What reading a damaged or foreign zip archive can raise beside that.
+_BROKEN = (OSError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 def read_lm_eval(path: Path, content: bytes, problems: list[Problem]) -> list[Found]:
@@ -43,7 +48,7 @@ def read_lm_eval(path: Path, content: bytes, problems: list[Problem]) -> list[Fo
             row, name = int(data["doc_id"]), str(data.get("filter", "none"))
             if filters.setdefault(row, name) == name:
                 found += _lm_eval_sample(data, row, where)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+        except _ODD as fault:
             what = f"not a sample of lm-evaluation-harness: {type(fault).__name__}: {fault}"
             problems.append(Problem(where, what, "give a samples_*.jsonl file as `--log_samples` writes it"))
     return found
@@ -55,24 +60,27 @@ def _lm_eval_sample(data: Mapping[str, Any], row: int, where: str) -> Iterator[F
     asked = [data["arguments"][f"gen_args_{i}"] for i in range(len(responses))]
     if len(responses) == 1 and isinstance(asked[0].get("arg_1"), dict):
         for repeat, text in enumerate(responses[0]):
-            yield Found(where, {"text": str(text), "repeat": repeat}, row=row, columns=columns)
+            given = {"error": "the model gave no text"} if text is None else {"text": str(text)}
+            yield Found(where, {**given, "repeat": repeat}, row=row, columns=columns)
         return
     first = [group[0] for group in responses]
     if all(isinstance(response, list) for response in first):
-        logprobs = [_logprob(response[0]) for response in first]
-        answer = {"logprobs": logprobs, "is_greedy": [str(response[1]) == "True" for response in first]}
+        answer = _scores([response[0] for response in first])
+        answer["is_greedy"] = [str(response[1]) == "True" for response in first]
         continuations = tuple(str(each["arg_1"]) for each in asked)
     else:
-        answer = {"logprobs": [_logprob(response) for response in first]}
+        answer = _scores(first)
         continuations = tuple(str(each["arg_0"]) for each in asked)
+    if "error" in answer:
+        answer = {"error": answer["error"]}
     yield Found(where, answer, row=row, columns=columns, continuations=continuations)
 
 
-def _logprob(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"the log-probability {value} is not finite")
-    return number
+def _scores(values: Iterable[Any]) -> dict[str, Any]:
+    """Return the log-probabilities as an answer; one that is not finite fails the document, and never becomes a number."""
+    logprobs = [float(value) for value in values]
+    odd = [number for number in logprobs if not math.isfinite(number)]
+    return {"error": f"a log-probability is {odd[0]}"} if odd else {"logprobs": logprobs}
 
 
 def read_lighteval(path: Path, content: bytes, problems: list[Problem]) -> list[Found]:
@@ -97,7 +105,7 @@ def read_lighteval(path: Path, content: bytes, problems: list[Problem]) -> list[
         where = f"{path}:{number}"
         try:
             found += _lighteval_sample(row["doc"], row["model_response"], where)
-        except (KeyError, TypeError, ValueError, IndexError) as fault:
+        except _ODD as fault:
             what = f"not a detail of lighteval: {type(fault).__name__}: {fault}"
             problems.append(Problem(where, what, fix))
         if len(problems) >= MAX_PROBLEMS:
@@ -112,14 +120,13 @@ def _lighteval_sample(doc: Mapping[str, Any], response: Mapping[str, Any], where
     target = str(golds[0]) if len(golds) == 1 else None
     if not response["text"]:
         # A generation's own log-probabilities, one a token, are no scores of choices: they come with a text.
-        logprobs = [_logprob(value) for value in response["logprobs"]]
-        logprobs += [_logprob(value) for value in response.get("unconditioned_logprobs") or ()]
-        answer: dict[str, Any] = {"logprobs": logprobs}
+        answer = _scores([*response["logprobs"], *(response.get("unconditioned_logprobs") or ())])
+        logprobs = answer.get("logprobs", ())
         tokens = [len(ids) for ids in response.get("output_tokens") or ()]
         greedy = list(response.get("argmax_logits_eq_gold") or ())
-        if len(tokens) == len(logprobs):
+        if logprobs and len(tokens) == len(logprobs):
             answer["n_tokens"] = tokens
-        if len(greedy) == len(logprobs):
+        if logprobs and len(greedy) == len(logprobs):
             answer["is_greedy"] = greedy
         choices = tuple(map(str, doc["choices"]))
         yield Found(where, answer, row=index, continuations=choices, target=target)
@@ -142,7 +149,7 @@ def read_inspect(path: Path, content: bytes, problems: list[Problem]) -> list[Fo
         counted = all(isinstance(each, int) and 1 <= each <= dataset.get("samples", len(ids)) for each in ids)
         follow = counted and ids == list(range(ids[0], ids[0] + len(ids)))
         in_order = follow and not dataset.get("shuffled")
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError, zipfile.BadZipFile) as fault:
+    except (*_ODD, *_BROKEN) as fault:
         problems.append(Problem(str(path), f"not a log of Inspect: {type(fault).__name__}: {fault}", fix))
         return []
     found: list[Found] = []
@@ -150,7 +157,7 @@ def read_inspect(path: Path, content: bytes, problems: list[Problem]) -> list[Fo
         where = f"{path}: sample {number}"
         try:
             found.append(_inspect_sample(sample, where, counted=counted, in_order=in_order))
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        except _ODD as fault:
             what = f"not a sample of Inspect: {type(fault).__name__}: {fault}"
             problems.append(Problem(where, what, fix))
         if len(problems) >= MAX_PROBLEMS:
@@ -158,12 +165,12 @@ def read_inspect(path: Path, content: bytes, problems: list[Problem]) -> list[Fo
     return found
 
 
-def _whole(content: bytes) -> tuple[Mapping[str, Any], Iterable[Any]]:
+def _whole(content: bytes) -> tuple[Mapping[str, Any], list[Any]]:
     data = json.loads(content)
-    return data, data["samples"] or ()
+    return data, list(data["samples"] or ())
 
 
-def _archive(content: bytes) -> tuple[Mapping[str, Any], Iterable[Any]]:
+def _archive(content: bytes) -> tuple[Mapping[str, Any], list[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [entry for entry in archive.infolist() if entry.filename.startswith("samples/")]
         if not names or "header.json" not in archive.namelist():

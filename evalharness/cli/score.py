@@ -97,6 +97,9 @@ def score_command(args: argparse.Namespace) -> int:
     from evalharness.run.table import results_table
 
     settings = settings_of(args)
+    foreign = [text for text in args.set if text.strip().startswith("model.")]
+    if foreign:
+        raise UserError.at("--set", f"{foreign[0]!r}: there is no model to change here", "change fields of the tasks")
     selection = task_selection(args)
     store = ResultStore(args.output)
     source = _source(args, store)

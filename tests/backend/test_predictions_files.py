@@ -81,7 +81,7 @@ def test_a_csv_cell_may_hold_line_breaks_commas_and_lists(written):
     text = 'id,text,repeat,logprobs\na,"one,\ntwo",1,\nb,,0,"[-1.5, -2]"\n'
     first, second = read_source(written(text)).found
     assert first.answer == {"text": "one,\ntwo", "repeat": 1}
-    assert second.answer == {"repeat": 0, "logprobs": [-1.5, -2]}
+    assert second.answer == {"repeat": 0, "logprobs": (-1.5, -2.0)}
 
 
 def test_an_empty_csv_cell_of_text_is_an_empty_answer(written):
@@ -102,6 +102,35 @@ def test_an_empty_csv_cell_of_text_is_an_empty_answer(written):
 def test_a_wrong_csv_file_is_refused_with_its_line(written, content, message):
     with pytest.raises(ModelError, match=message):
         read_source(written(content), "csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a", "document_id": "a", "text": "A"}', "`id` and `document_id` are the same field"),
+        ('{"document_id": ["a"], "text": "A"}', "document_id: .*got"),
+        ('{"document_id": "a", "slot": {}, "text": "A"}', "slot: .*got"),
+        ('{"document_id": "a", "text": "A", "logprobs": [-1]}', "a prediction holds either text or logprobs"),
+        ("[1]", "not a JSON object"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_its_number(written, line, message):
+    with pytest.raises(ModelError, match=f":2: {message}"):
+        read_source(written('{"document_id": "b", "text": "B"}\n' + line), "jsonl")
+
+
+def test_two_columns_of_one_name_are_refused(written):
+    with pytest.raises(ModelError, match=":1: two columns are named `text`"):
+        read_source(written("id,text,text\na,A,B\n"))
+
+
+def test_a_log_probability_that_is_not_finite_fails_its_document(written):
+    lines = (FOREIGN / "samples_pick.jsonl").read_text().splitlines()
+    changed = json.loads(lines[1])
+    changed["resps"][2][0][0] = "-inf"
+    found = read_source(written("\n".join([lines[0], json.dumps(changed)]))).found
+    assert "logprobs" in found[0].answer
+    assert found[1].answer == {"error": "a log-probability is -inf"}
 
 
 def test_log_probabilities_of_lm_eval_are_numbers_again():

@@ -145,6 +145,11 @@ def test_the_run_says_what_was_scored_and_where_it_came_from(here):
     assert values(record.task("sums"))["exact_match"] == 0.25
 
 
+def test_predictions_of_several_runs_are_not_mixed(here, capsys):
+    assert main(["runs", "export", "--format", "predictions"]) == 2
+    assert "name one" in capsys.readouterr().err
+
+
 def test_reproduce_scores_again_with_the_same_numbers(here):
     score("sums", rows_file(*({"text": "2"} for _ in range(4))), "--limit", "4", "--set", 'metrics=["exact_match"]')
     first = newest()
@@ -273,6 +278,8 @@ def test_a_thousand_missing_ids_are_not_all_written_out(here, capsys):
         (["--level", "95"], ["--level"]),
         (["-t", "smus"], ["`smus`"]),
         (["--format", "csv"], ["unknown column"]),
+        (["--set", "model.dtype=float32"], ["there is no model to change"]),
+        (["-p", "."], ["run"]),
     ],
 )
 def test_a_mistake_in_the_flags_is_refused(here, capsys, arguments, words):
