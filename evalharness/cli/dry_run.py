@@ -23,6 +23,7 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
     from evalharness.cli.console import stdout_console
     from evalharness.request import ScoreText
     from evalharness.run.pipeline import check_capabilities
+    from evalharness.task.prompts import unaskable
 
     console = stdout_console()
     backend = open_backend(spec, EngineSettings(settings.batch_tokens))
@@ -32,7 +33,7 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
     table.title = f"dry run: {spec.name}"
     total_prompt = total_new = 0
     for task in tasks:
-        requests: list[Request] = list(task.first_requests())
+        requests: list[Request] = [request for request in task.first_requests() if unaskable(request) is None]
         counts = backend.count_tokens(requests)
         cells = ["?", "?", "?"]
         if counts is not None:

@@ -21,8 +21,8 @@ Examples:
   evalharness tasks list                                     what can be asked
   evalharness runs list                                      what was stored
 
-Exit codes: 0 success, 1 internal error, 2 a mistake in files or flags, 3 regression, 4 inconclusive, 5 not comparable,
-130 interrupted (start the same command again to go on).
+Exit codes: 0 success, 1 internal error or nothing could be scored, 2 a mistake in files or flags, 3 regression,
+4 inconclusive, 5 not comparable, 130 interrupted (start the same command again to go on).
 """
 
 

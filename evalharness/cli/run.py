@@ -194,8 +194,12 @@ def exit_code(records: Sequence[RunRecord]) -> int:
 
 
 def _command_for(args: argparse.Namespace, model: str) -> list[str]:
-    """Return the arguments that repeat one model's run, whatever the environment's defaults are then."""
-    command = ["run", "--model", model, "--tasks", ",".join(args.tasks)]
+    """Return the arguments that repeat one model's run, from whatever folder and environment it is repeated.
+
+    Paths become absolute, and what the environment gave becomes a flag.
+    """
+    tasks = ",".join(map(_absolute, flags.comma_list(args.tasks)))
+    command = ["run", "--model", _absolute(model), "--tasks", tasks]
     for name in (
         "limit",
         "shots",
@@ -211,11 +215,22 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
     ):
         value = getattr(args, name)
         if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
-    for name, values in (("--set", args.set), ("--tasks-dir", args.tasks_dir)):
+            is_path = name in ("adapter", "chat_template", "data_root", "output")
+            command += [
+                f"--{name.replace('_', '-')}",
+                _absolute(str(value), made=name == "output") if is_path else str(value),
+            ]
+    folders = [*filter(None, os.environ.get("EVALHARNESS_TASKS", "").split(os.pathsep)), *args.tasks_dir]
+    for name, values in (("--set", args.set), ("--tasks-dir", map(_absolute, folders))):
         command += [part for value in values for part in (name, value)]
     given = [name for name in ("trust_remote_code", "unsafe_code_execution") if getattr(args, name)]
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
+
+
+def _absolute(text: str, *, made: bool = False) -> str:
+    """Return the absolute path, if `text` is one (made: if it will be one, being no URL); a name stays a name."""
+    path = Path(text).expanduser()
+    return str(path.resolve()) if "://" not in text and (made or path.exists()) else text
 
 
 def settings_of(args: argparse.Namespace) -> RunSettings:
@@ -239,7 +254,7 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
 
 
 def _models(args: argparse.Namespace) -> list[ModelSpec]:
-    from evalharness.model.registry import resolve_model
+    from evalharness.model.registry import name_of_directory, resolve_model
 
     settings = flags.assignments(args.set)
     overrides: dict[str, Any] = {
@@ -251,6 +266,9 @@ def _models(args: argparse.Namespace) -> list[ModelSpec]:
     if args.trust_remote_code:
         overrides["trust_remote_code"] = True
     specs = [resolve_model(text, overrides) for text in args.model]
+    if args.adapter is not None:  # a model with an adapter is another model, and must not look like its base
+        suffix = name_of_directory(Path(args.adapter))
+        specs = [spec.model_copy(update={"name": f"{spec.name}+{suffix}"}) for spec in specs]
     names = [spec.name for spec in specs]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

@@ -258,8 +258,16 @@ def _entries_table(entries: Sequence[RunEntry], root: str) -> Any:
         table.add_column(name, overflow="fold")
     for entry in entries:
         note = entry.reason or _headlines(entry.record)
-        table.add_row(*(Text(inert(text)) for text in (entry.run_id, entry.model, entry.state, note)))
+        state = ", ".join(filter(None, (entry.state, _failures(entry.record))))
+        table.add_row(*(Text(inert(text)) for text in (entry.run_id, entry.model, state, note)))
     return table
+
+
+def _failures(record: RunRecord | None) -> str:
+    """Say how many documents of a committed run failed; empty if none did."""
+    tasks = record.tasks if record is not None else ()
+    n_failed = sum(task.n_failed for task in tasks)
+    return f"{n_failed} of {sum(task.n_documents for task in tasks)} failed" if n_failed else ""
 
 
 def _headlines(record: RunRecord | None) -> str:

@@ -52,13 +52,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def rows_of(records: Iterable[RunRecord]) -> list[Row]:
-    """Return the rows of runs in the order given, tasks and metrics in the order of the record."""
-    return [
-        Row(record.model.name, task.name, metric.name, metric.value, metric.low, metric.high, metric.n, record.run_id)
-        for record in records
-        for task in record.tasks
-        for metric in task.metrics
-    ]
+    """Return the rows of runs in the order given: tasks, then groups, and metrics, in the order of the record."""
+    rows: list[Row] = []
+    for record in records:
+        parts = [(task.name, task.metrics) for task in record.tasks] + [
+            (group.name, group.metrics) for group in record.groups
+        ]
+        rows += [
+            Row(record.model.name, name, metric.name, metric.value, metric.low, metric.high, metric.n, record.run_id)
+            for name, metrics in parts
+            for metric in metrics
+        ]
+    return rows
 
 
 def to_json(rows: Sequence[Row]) -> str:

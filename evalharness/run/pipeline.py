@@ -28,7 +28,7 @@ from evalharness.run.scoring import make_samples, step_requests
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
 from evalharness.sandbox import Sandbox, open_sandbox
 from evalharness.task.loading import Selection
-from evalharness.task.prompts import describe
+from evalharness.task.prompts import describe, unaskable
 from evalharness.task.spec import GroupSpec
 
 
@@ -235,7 +235,7 @@ def _ask_all(
         requests: list[Request] = []
         for task in tasks:
             if step < len(task.task.spec.all_steps):
-                requests.extend(_step_requests(task, step, responses, journal))
+                requests.extend(_askable(_step_requests(task, step, responses, journal), responses, journal))
         answered = {request.key for request in requests if request.key in responses}
         progress.stage(
             "asking the model" if step == 0 else f"asking the model, step {step + 1}", len(requests) - len(answered)
@@ -252,6 +252,18 @@ def _ask_all(
             progress.advance(_n_tokens(response))
         if expected:
             raise EngineError(f"the backend left {len(expected)} requests unanswered, such as {min(expected)}")
+
+
+def _askable(requests: Iterator[Request], responses: dict[RequestKey, Response], journal: Journal) -> Iterator[Request]:
+    """Yield the requests that can be asked; the others fail at once, each with its reason."""
+    for request in requests:
+        reason = unaskable(request)
+        if reason is None:
+            yield request
+        elif request.key not in responses:
+            failed = Failed(request.key, reason)
+            journal.append(failed)
+            responses[request.key] = failed
 
 
 def _step_requests(

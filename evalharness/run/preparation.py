@@ -96,6 +96,7 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     """
     metrics = build_metrics(task)
     filters = build_filters(task)
+    _refuse_votes_before_repeats(task, metrics, filters)
     programs = ProgramTemplates(task) if task.spec.execute else None
     rows = read_split(task.spec.data, task.spec.data.split, where=task.where("data"), mirror=settings.data_root)
     documents = make_documents(task, rows)[: settings.limit]
@@ -155,6 +156,19 @@ def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
                 fix = "set `repeats:` (and a temperature) in `output: {generate: ...}`, and filter in the last step"
                 raise TaskError.at(task.where(*at, j), what, fix)
     return tuple(chains)
+
+
+def _refuse_votes_before_repeats(
+    task: LoadedTask, metrics: Sequence[tuple[MetricSpec, Metric]], filters: Sequence[Sequence[Filter]]
+) -> None:
+    """A vote leaves one answer, so that a metric which compares the repeats has nothing left to compare."""
+    if not any(getattr(item, "needs_repeats", False) for item in filters[-1]):
+        return
+    for i, (spec, metric) in enumerate(metrics):
+        if getattr(metric, "sees_all_repeats", False):
+            what = f"metric `{spec.name}` compares the repeats, of which the filters leave one"
+            fix = "remove the vote from `filters:`, and use `maj_at_k` for it beside this metric"
+            raise MetricError.at(task.where("metrics", i), what, fix)
 
 
 def _shots(task: LoadedTask, settings: RunSettings) -> tuple[int, list[Document]]:

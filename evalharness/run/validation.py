@@ -26,7 +26,7 @@ from evalharness.run.preparation import PreparedTask, RunSettings, build_filters
 from evalharness.run.scoring import make_samples
 from evalharness.task.documents import content_hash
 from evalharness.task.loading import LoadedTask
-from evalharness.task.prompts import Asked, Prompter, StepAnswer
+from evalharness.task.prompts import Asked, Prompter, StepAnswer, unaskable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def validate_task(task: LoadedTask, *, data_root: Path | None = None, read_data:
         try:
             prepared = prepare(task, RunSettings(data_root=data_root), chat=False)
             checks.append(f"{len(prepared.asked)} documents")
+            for request in prepared.first_requests():
+                reason = unaskable(request)
+                if reason is not None:
+                    what = f"document `{request.key.document_id}` will fail: {reason}"
+                    problems.append(Problem(task.where("data"), what, "correct the document, or leave it out"))
             checks.extend(_check_references(prepared, problems))
         except UserError as fault:
             problems.extend(problem for problem in fault.problems if problem not in problems)

@@ -331,6 +331,27 @@ def make_pool(rows: Sequence[Row]) -> list[Document]:
     return [Document(f"shot {number}", row, content_hash(row)) for number, row in enumerate(rows)]
 
 
+def unaskable(request: Request) -> str | None:
+    """Say why no model can be asked this, None if one can: broken JSON holds halves of characters that no encoding has."""
+    match request:
+        case Generate(prompt=prompt):
+            texts = _texts(prompt)
+        case Score(prompt=prompt, continuation=continuation):
+            texts = [*_texts(prompt), continuation]
+        case ScoreText(text=text):
+            texts = [text]
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as fault:
+            return f"the text holds {text[fault.start]!r}, half of a character, which no tokenizer can read"
+    return None
+
+
+def _texts(prompt: Prompt) -> list[str]:
+    return [prompt] if isinstance(prompt, str) else [turn.text for turn in prompt]
+
+
 def describe(request: Request) -> Mapping[str, Any]:
     """Return a request as plain data: task, document_id, slot, repeat, kind, prompt, continuation or generation."""
     key = request.key

@@ -99,8 +99,9 @@ def test_a_setting_that_does_not_fit_one_of_the_selected_tasks_is_refused(here, 
     assert "(after --set output.generate.max_new_tokens)" in said
 
 
-def test_a_broken_character_in_a_setting_is_no_defect(here):
-    assert run("--set", 'prompt="\\ud800 {{ q }}"') == 0
+def test_a_broken_character_in_a_setting_fails_the_documents_and_is_no_defect(here, capsys):
+    assert run("--set", 'prompt="\\ud800 {{ q }}"') == 1
+    assert "8 of 8 documents failed" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_exits_with_130_keeps_its_answers_and_goes_on(here):
@@ -199,3 +200,32 @@ def test_json_settings_survive_reproduction(here, capsys):
     record, _ = requests("--set", 'output={"generate": {"stop": ["=", "\\n"]}}', capsys=capsys)
     place = record.command.index("--set")
     assert json.loads(record.command[place + 1].partition("=")[2]) == {"generate": {"stop": ["=", "\n"]}}
+
+
+def test_half_a_character_fails_its_document_and_no_other(here, capsys):
+    """Broken JSON of the web holds lone surrogates, which no tokenizer reads; the other documents are scored."""
+    (here / "rows.jsonl").write_text('{"q": "2 + 2", "a": "4"}\n{"q": "\\ud83d", "a": "4"}\n')
+    (here / "odd.yaml").write_text(
+        'name: odd\ndata: {files: rows.jsonl}\nprompt: "{{ q }}"\nreference: "{{ a }}"\noutput: generate\n'
+    )
+    assert run(tasks="odd.yaml") == 0
+    task = ResultStore("results").runs()[0].record.task("odd")
+    assert (task.n_scored, task.n_failed) == (1, 1)
+    assert "1 of 2 documents failed" in capsys.readouterr().err
+    assert main(["tasks", "validate", "odd.yaml"]) == 2
+    assert "half of a character" in capsys.readouterr().err
+
+
+def test_a_run_with_an_adapter_has_a_name_of_its_own(here, capsys):
+    (here / "lora").mkdir()
+    assert run("--adapter", "lora") == 0
+    assert ResultStore("results").runs()[0].model == "model+lora"
+
+
+def test_the_recorded_command_works_from_another_folder(here, tmp_path_factory, monkeypatch):
+    assert run("--limit", "2") == 0
+    record = ResultStore("results").runs()[0].record
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert main(list(record.command)) == 0
+    first, second = (entry.record for entry in ResultStore(here / "results").runs())
+    assert first.tasks == second.tasks

@@ -218,8 +218,8 @@ def test_results_that_cannot_be_stored_are_refused_with_a_cure(tmp_path, backend
     assert caught.value.problems[0].fix
 
 
-def test_broken_and_odd_values_of_documents_are_asked_scored_and_stored(tmp_path, backend):
-    """Lone surrogates, line separators, nulls and nested values, as real data sets hold them."""
+def test_odd_values_of_documents_are_scored_and_broken_ones_fail_alone_and_are_stored(tmp_path, backend):
+    """Lone surrogates, which no tokenizer can read; line separators, nulls and nested values, as real data sets hold them."""
     rows = [{"q": "\ud800 \u2028", "a": "\udfff"}, {"q": "b", "a": "x", "more": {"list": [None, {"deep": 1.5}]}}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {"name": "odd", "data": {"files": "rows.jsonl"}, "id": "{{ q }}", **TASKS["sums"]}
@@ -229,7 +229,8 @@ def test_broken_and_odd_values_of_documents_are_asked_scored_and_stored(tmp_path
     outcome = evaluate(
         ModelSpec(name="model", backend="fake", options={"text": "4"}), ready, ResultStore(tmp_path / "r")
     )
-    assert outcome.record.task("odd").n_scored == 2
+    task = outcome.record.task("odd")
+    assert (task.n_scored, task.n_failed) == (1, 1)
     assert len(list(ResultStore(tmp_path / "r").samples(outcome.where))) == 2
 
 
