@@ -27,6 +27,7 @@ from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity,
 from evalharness.errors import ModelError, Problem
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Compress,
     Failed,
     Generate,
     Generated,
@@ -235,6 +236,8 @@ class ReplayBackend:
             case ScoreText():
                 prediction = self._find(request.key, None)
                 return _missing(request.key) if prediction is None else self._text_scored(request, prediction)
+            case Compress():
+                return Failed(request.key, "predictions cannot compress a text: that needs a model's probabilities")
             case _:
                 assert_never(request)
 

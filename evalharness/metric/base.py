@@ -34,9 +34,10 @@ class SumMetric(Protocol):
     samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
     unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
 
-    Four more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
-    well. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
-    ``least_repeats: int``: how often a document must be asked. ``prepare``: see `Prepares`.
+    Five more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
+    well. ``needs_compression: ClassVar[bool]``: the text of `perplexity` is compressed as well, as the second
+    response. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a
+    repeat. ``least_repeats: int``: how often a document must be asked. ``prepare``: see `Prepares`.
     """
 
     name: ClassVar[str]
