@@ -53,6 +53,8 @@ from evalharness.request import (
 
 _DEFAULT_BATCH_TOKENS = {"cuda": 32768}
 _DEFAULT_BATCH_TOKENS_ELSEWHERE = 4096
+#: A row of compression counts for at least this many tokens: each holds several tables of the whole vocabulary, however short.
+_LEAST_COMPRESS_WIDTH = 128
 
 #: What each kind of model can be asked.
 _CAPABILITIES: dict[Kind, frozenset[type]] = {
@@ -195,7 +197,11 @@ class TransformersBackend:
         waiting = {key: len(set(found)) for key, found in places.items()}
         sizes: dict[int, int | str] = {}
         context = self._checkpoint.context_tokens
-        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=lambda row: row.width):
+
+        def width(row: CompressRow) -> int:
+            return max(row.width, _LEAST_COMPRESS_WIDTH)
+
+        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=width):
             if is_answered(batch.rows, done):
                 continue
             for index, size in self._run_batch(batch, lambda model, part: compress_batch(model, part, context)):

@@ -74,7 +74,7 @@ def test_chunks_are_compressed_each_on_its_own(open_model):
     assert together.n_compressed_bytes == sum(apart)
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 64, 300])
+@pytest.mark.parametrize("batch_tokens", [1, 256, 600])
 def test_batches_change_no_size_by_more_than_rounding(open_model, batch_tokens):
     whole = {response.key: response for response in open_model("llama").run(requests())}
     for response in open_model("llama", batch_tokens=batch_tokens).run(requests()):
@@ -83,7 +83,7 @@ def test_batches_change_no_size_by_more_than_rounding(open_model, batch_tokens):
 
 
 def test_order_and_resuming_change_nothing(open_model):
-    backend = open_model("llama", batch_tokens=150)
+    backend = open_model("llama", batch_tokens=300)
     whole = {response.key: response for response in backend.run(requests())}
     assert {response.key: response for response in backend.run(requests()[::-1])} == whole
     keys = list(whole)
@@ -99,6 +99,13 @@ def test_equal_chunks_are_compressed_once(open_model):
     assert one.n_compressed_bytes == other.n_compressed_bytes
     assert one.n_chunks == 2
     assert backend.statistics()["prompt_tokens"] == one.n_tokens  # half of the chunks, read twice
+
+
+def test_short_chunks_do_not_fill_a_batch_without_end(open_model):
+    backend = open_model("llama", batch_tokens=4 * 128)
+    asked = [Compress(RequestKey("t", letter), letter) for letter in "abcdefgh"]
+    assert all(isinstance(response, Compressed) for response in backend.run(asked))
+    assert backend.statistics()["batches"] == 2
 
 
 def test_lack_of_memory_halves_the_batch(open_model, monkeypatch):
