@@ -16,8 +16,8 @@ export TOKENIZERS_PARALLELISM := false
 # One thread: the matrices of these models are too small to share, and a second thread would only wait.
 demo: export OMP_NUM_THREADS := 1
 demo: $(STAMP)
-	@$(BIN)/evalharness run -m zoo-llama-tiny -m zoo-llama-small -m zoo-llama-base -m zoo-t5 -t demo --output $(RESULTS)
 	@$(BIN)/evalharness run -m zoo-bert -t demo-choose --output $(RESULTS)
+	@$(BIN)/evalharness run -m zoo-llama-tiny -m zoo-llama-small -m zoo-llama-base -m zoo-t5 -t demo --output $(RESULTS)
 	@echo
 	@echo "Every run is stored in $(RESULTS)/. Next:"
 	@echo "  $(BIN)/evalharness runs list                              what was stored"

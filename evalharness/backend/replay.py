@@ -1,30 +1,20 @@
 """A backend that answers from a file of predictions, so that what another program produced is scored like a live model.
 
-The file is JSON lines, one prediction a line::
-
-    {"document_id": "7", "text": "The answer is 42."}
-    {"task": "arc", "document_id": "Q1", "logprobs": [-3.2, -1.1, -4.0, -5.9], "n_tokens": [2, 2, 1, 3]}
-
-text answers a generation; logprobs answers scoring, one number a scored request of the document (for multiple choice: a
-choice), whatever steps came before.
-task: only for documents of this task; without it, for any task's. repeat: which of several sampled answers, from 0. slot:
-which generation of a task with several steps, from 0. n_tokens and is_greedy: one a slot, where they are known.
+What a line holds stands in `evalharness.backend.predictions`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, assert_never
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing import assert_never
 
 from evalharness.backend.fake import text_before_stop
+from evalharness.backend.predictions import Place, Prediction, read_predictions
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
-from evalharness.errors import ModelError, Problem
+from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
     Compress,
@@ -39,61 +29,9 @@ from evalharness.request import (
     ScoreText,
     TextScored,
 )
-from evalharness.yaml_source import problems_of
 
-#: How many mistakes of a predictions file are told at once.
-MAX_PROBLEMS = 20
 #: How many unused predictions an event names.
 MAX_NAMED = 20
-#: Rounding may lift the log-probability of a certain token this far above 0.
-_ROUNDING = 1e-6
-
-_Slot = tuple[str | None, str, int, int | None]
-
-
-class Prediction(BaseModel):
-    """One line of a predictions file; see the module's docstring."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    task: str | None = None
-    document_id: str
-    repeat: int = Field(default=0, ge=0)
-    slot: int = Field(default=0, ge=0)
-    text: str | None = None
-    logprobs: tuple[float, ...] | None = None
-    n_tokens: tuple[int, ...] | None = None
-    is_greedy: tuple[bool, ...] | None = None
-
-    @field_validator("document_id", mode="before")
-    @classmethod
-    def _number_as_text(cls, value: object) -> object:
-        """Accept the numbers that many datasets use as ids."""
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-    @field_validator("logprobs")
-    @classmethod
-    def _natural_logarithms(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        for number in value or ():
-            if number > _ROUNDING:
-                raise ValueError(f"{number} is above 0\ngive natural logarithms of probabilities, not probabilities")
-        return value
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Prediction:
-        if (self.text is None) == (self.logprobs is None):
-            raise ValueError("a prediction holds either text or logprobs\ngive one of them")
-        for name, values in (("n_tokens", self.n_tokens), ("is_greedy", self.is_greedy)):
-            if values is not None and len(values) != len(self.logprobs or ("text",)):
-                raise ValueError(
-                    f"{name} has {len(values)} values\ngive as many as there are logprobs (one for a text)"
-                )
-        return self
-
-    @property
-    def place(self) -> _Slot:
-        """What this prediction answers; logprobs cover all slots of a document."""
-        return self.task, self.document_id, self.repeat, None if self.text is None else self.slot
 
 
 def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
@@ -117,66 +55,19 @@ def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
     return ReplayBackend(identity, predictions, settings)
 
 
-def read_predictions(path: Path, content: bytes) -> dict[_Slot, Prediction]:
-    """Read the lines of a predictions file by what they answer.
-
-    Raises ModelError with file and line of each mistake, and both lines of a prediction given twice.
-    """
-    predictions: dict[_Slot, Prediction] = {}
-    lines: dict[_Slot, int] = {}
-    problems: list[Problem] = []
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        prediction = _parsed(line, where, problems)
-        if prediction is not None and prediction.place in lines:
-            what = f"document {prediction.document_id!r} is answered twice: on lines {lines[prediction.place]} and {number}"
-            problems.append(Problem(where, what, "remove one line, or tell them apart by task, repeat or slot"))
-        elif prediction is not None:
-            lines[prediction.place] = number
-            predictions[prediction.place] = prediction
-        if len(problems) >= MAX_PROBLEMS:
-            break
-    if problems:
-        raise ModelError(problems)
-    return predictions
-
-
-def _parsed(line: bytes, where: str, problems: list[Problem]) -> Prediction | None:
-    """Read one line; None after its mistakes were added to `problems`."""
-    try:
-        data = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as fault:
-        problems.append(Problem(where, f"not a line of JSON: {fault}", "write one JSON object a line, in UTF-8"))
-        return None
-    if not isinstance(data, dict):
-        problems.append(Problem(where, "not a JSON object", 'write {"document_id": ..., "text": ...}'))
-        return None
-    try:
-        return Prediction.model_validate(data)
-    except ValidationError as fault:
-        problems.extend(problems_of(fault, Prediction, lambda location: where))
-        return None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
 class ReplayBackend:
     """Answers from predictions; a request without one is `Failed`."""
 
     capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText})
 
     def __init__(
-        self, identity: ModelIdentity, predictions: Mapping[_Slot, Prediction], settings: EngineSettings
+        self, identity: ModelIdentity, predictions: Mapping[Place, Prediction], settings: EngineSettings
     ) -> None:
         self._identity = identity
         self._predictions = predictions
         self._settings = settings
-        self._used: set[_Slot] = set()
-        self._told_unused: set[_Slot] = set()
+        self._used: set[Place] = set()
+        self._told_unused: set[Place] = set()
         self._asked_slots: set[int | None] = set()
         self._assumed: set[str] = set()
         self._first_slots: Mapping[tuple[str, str, int], int] = {}
@@ -217,7 +108,7 @@ class ReplayBackend:
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
 
-    def _unused(self) -> list[_Slot]:
+    def _unused(self) -> list[Place]:
         """Return the predictions that were not used, of those slots that were asked for.
 
         The steps of a task are asked one after another, and one that a resumed run has complete is not asked again: about
@@ -226,23 +117,36 @@ class ReplayBackend:
         return [place for place in self._predictions if place not in self._used and place[-1] in self._asked_slots]
 
     def _respond(self, request: Request) -> Response:
+        key = request.key
+        prediction = self._find(key, key.slot if isinstance(request, Generate) else None)
+        if prediction is None:
+            return _missing(key)
+        if prediction.error is not None:
+            return Failed(key, prediction.error)
         match request:
             case Generate():
-                prediction = self._find(request.key, request.key.slot)
-                return _missing(request.key) if prediction is None else self._generated(request, prediction)
+                return self._generated(request, prediction)
             case Score():
-                prediction = self._find(request.key, None)
-                return _missing(request.key) if prediction is None else self._scored(request, prediction)
+                return self._scored(request, prediction)
             case ScoreText():
-                prediction = self._find(request.key, None)
-                return _missing(request.key) if prediction is None else self._text_scored(request, prediction)
+                return self._text_scored(request, prediction)
             case Compress():
-                return Failed(request.key, "predictions cannot compress a text: that needs a model's probabilities")
+                return Failed(key, "predictions cannot compress a text: that needs a model's probabilities")
             case _:
                 assert_never(request)
 
     def _find(self, key: RequestKey, slot: int | None) -> Prediction | None:
-        """Find the prediction for `key`; one that names the task is stronger than one that does not."""
+        """Find the prediction for `key`; one that names the task is stronger than one that does not.
+
+        slot: None for log-probabilities. Instead of those there may be an error, at the slot that they would begin with.
+        """
+        found = self._look_up(key, slot)
+        if found is None and slot is None:
+            found = self._look_up(key, key.slot - self._index_of(key))
+            return found if found is not None and found.error is not None else None
+        return found
+
+    def _look_up(self, key: RequestKey, slot: int | None) -> Prediction | None:
         self._asked_slots.add(slot)
         for task in (key.task, None):
             place = (task, key.document_id, key.repeat, slot)
@@ -258,7 +162,9 @@ class ReplayBackend:
             key=request.key,
             text=text,
             n_tokens=self._tokens_of(prediction, 0, given),
-            stopped_by="stop" if text != given else "eos",
+            stopped_by="stop" if text != given else prediction.stopped_by or "eos",
+            n_prompt_tokens=_count(prediction.n_prompt_tokens, 0, 0),
+            truncated_tokens=_count(prediction.truncated_tokens, 0, 0),
         )
 
     def _scored(self, request: Score, prediction: Prediction) -> Response:
@@ -272,8 +178,10 @@ class ReplayBackend:
             key=request.key,
             logprob=logprob,
             n_tokens=self._tokens_of(prediction, index, request.continuation),
-            n_bytes=len(request.continuation.encode()),
+            n_bytes=_count(prediction.n_bytes, index, _n_bytes(request.continuation)),
             is_greedy=prediction.is_greedy is not None and prediction.is_greedy[index],
+            n_prompt_tokens=_count(prediction.n_prompt_tokens, index, 0),
+            truncated_tokens=_count(prediction.truncated_tokens, index, 0),
         )
 
     def _text_scored(self, request: ScoreText, prediction: Prediction) -> Response:
@@ -285,8 +193,8 @@ class ReplayBackend:
             key=request.key,
             logprob=logprob,
             n_tokens=self._tokens_of(prediction, index, request.text),
-            n_bytes=len(request.text.encode()),
-            n_words=len(re.split(r"\s+", request.text)),
+            n_bytes=_count(prediction.n_bytes, index, _n_bytes(request.text)),
+            n_words=_count(prediction.n_words, index, len(re.split(r"\s+", request.text))),
         )
 
     def _index_of(self, key: RequestKey) -> int:
@@ -304,6 +212,14 @@ class ReplayBackend:
         if what not in self._assumed:
             self._assumed.add(what)
             self._settings.on_event("assumed", {"field": what, "how": how})
+
+
+def _count(given: Sequence[int] | None, index: int, otherwise: int) -> int:
+    return otherwise if given is None else given[index]
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _missing(key: RequestKey) -> Failed:

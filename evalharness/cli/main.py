@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from evalharness import __version__
-from evalharness.cli import models, run, runs, setup, tasks
+from evalharness.cli import metric, models, run, runs, score, setup, tasks
 from evalharness.cli.console import leave_stdout
 from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EvalHarnessError, UserError
 
@@ -16,6 +16,8 @@ EPILOG = """\
 Examples:
   evalharness run -m ./my-checkpoint -t demo                 evaluate a checkpoint on a suite
   evalharness run -m gpt2 -t tasks/my_task.yaml --limit 100  a hub model on your own task
+  evalharness score -t gsm8k -p predictions.jsonl            answers that were made elsewhere
+  evalharness metric bleu -r refs.txt -p preds.txt           two plain files, one segment a line
   evalharness tasks list                                     what can be asked
   evalharness runs list                                      what was stored
 
@@ -35,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, tasks, models, runs, setup):
+    for module in (run, score, metric, tasks, models, runs, setup):
         module.register(subparsers)
     return parser
 

@@ -119,9 +119,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_command(args: argparse.Namespace) -> int:
     """Evaluate every model on every selected task."""
-    settings = _settings(args)
+    settings = settings_of(args)
     specs = _models(args)
-    selection = _selection(args)
+    selection = task_selection(args)
     work = _prepare(selection, settings, specs)
     if args.dry_run:
         from evalharness.cli.dry_run import show_dry_run
@@ -129,11 +129,11 @@ def run_command(args: argparse.Namespace) -> int:
         for spec in specs:
             show_dry_run(spec, work[spec.uses_chat], settings)
         return EXIT_OK
-    _require_writable(args.output)
+    require_writable(args.output)
     return _evaluate(args, specs, selection, work, settings)
 
 
-def _require_writable(output: str) -> None:
+def require_writable(output: str) -> None:
     """Find out that results could not be stored before a model is loaded, which may take minutes."""
     if "://" in output:
         return
@@ -177,10 +177,10 @@ def _evaluate(
     if len(records) > 1:
         console.print(comparison_table(records))
     console.print(f"next: evalharness runs show {records[-1].run_id}", markup=False)
-    return _exit_code(records)
+    return exit_code(records)
 
 
-def _exit_code(records: Sequence[RunRecord]) -> int:
+def exit_code(records: Sequence[RunRecord]) -> int:
     """Say on stderr which documents failed; the command itself fails if a task has no scored document at all."""
     code = EXIT_OK
     for record in records:
@@ -218,7 +218,8 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
 
 
-def _settings(args: argparse.Namespace) -> RunSettings:
+def settings_of(args: argparse.Namespace) -> RunSettings:
+    """Read the flags about how a run is done; raises UserError for a level or folder that makes no sense."""
     from evalharness.run.preparation import RunSettings
 
     if not 0 < args.level < 1:
@@ -259,7 +260,8 @@ def _models(args: argparse.Namespace) -> list[ModelSpec]:
     return specs
 
 
-def _selection(args: argparse.Namespace) -> Selection:
+def task_selection(args: argparse.Namespace) -> Selection:
+    """Load the tasks that were asked for, with what `--set` changes of them."""
     from dataclasses import replace
 
     settings = {key: value for key, value in flags.assignments(args.set).items() if not key.startswith("model.")}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evalharness.run.store import ResultStore, RunEntry
 
 _DEFAULT_RESULTS = "results"
-_FORMATS = ("json", "csv", "markdown", "latex")
+_FORMATS = ("json", "csv", "markdown", "latex", "predictions")
 _DEFAULT_SAMPLES = 10
 #: Subcommands that `reproduce --go` may start: a record is data, and must not be able to start anything else.
 _REPRODUCIBLE = ("run", "score")
@@ -37,6 +37,8 @@ _SHOW_EXAMPLES = """Examples:
 _EXPORT_EXAMPLES = """Examples:
   evalharness runs export --format markdown
   evalharness runs export 9f31c2aa 77ab01cd --format latex -o table.tex
+  evalharness runs export 9f31c2aa --format predictions -o answers.jsonl
+      one run's responses, for `evalharness score -p answers.jsonl`
 """
 _REPRODUCE_EXAMPLES = """Examples:
   evalharness runs reproduce 9f31c2aa
@@ -67,7 +69,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("--json", action="store_true", help="print JSON instead of tables")
     show.set_defaults(handler=show_run)
 
-    export = _add(inner, "export", "write results as a table: a row a run, task and metric", _EXPORT_EXAMPLES)
+    export = _add(
+        inner, "export", "write results as a table (a row a run, task and metric), or responses", _EXPORT_EXAMPLES
+    )
     export.add_argument("run", metavar="RUN", nargs="*", help="all committed runs when none is named")
     export.add_argument("--format", choices=_FORMATS, default="json", help="(default: json)")
     export.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
@@ -145,12 +149,12 @@ def show_run(args: argparse.Namespace) -> int:
 
 def export_runs(args: argparse.Namespace) -> int:
     """Write the results of some or all runs in the format asked for."""
-    from pathlib import Path
-
-    from evalharness.run.atomic import write_atomically
     from evalharness.run.export import FORMATS, rows_of
 
     store = _open(args)
+    if args.format == "predictions":
+        _write(args.output, _predictions(store, args.run))
+        return EXIT_OK
     if args.run:
         records = [store.load(run) for run in args.run]
     else:
@@ -159,15 +163,31 @@ def export_runs(args: argparse.Namespace) -> int:
         for entry in entries:
             if entry.state == "corrupt":
                 print(inert(f"left out: {entry.where} is corrupt: {entry.reason}"), file=sys.stderr)
-    text = FORMATS[args.format](rows_of(records))
-    if args.output is None:
-        sys.stdout.write(text)
-        return EXIT_OK
-    try:
-        write_atomically(Path(args.output), text.encode("utf-8"))
-    except OSError as error:
-        raise StoreError.at(args.output, f"cannot be written: {error.strerror}") from error
+    _write(args.output, FORMATS[args.format](rows_of(records)))
     return EXIT_OK
+
+
+def _predictions(store: ResultStore, runs: Sequence[str]) -> str:
+    from evalharness.run.answers import to_predictions
+
+    if len(runs) != 1:
+        what = f"--format predictions writes the responses of one run, and {len(runs)} are named"
+        raise StoreError.at("runs export", what, "name one: evalharness runs export RUN --format predictions")
+    return to_predictions(store.samples(runs[0]))
+
+
+def _write(output: str | None, text: str) -> None:
+    from pathlib import Path
+
+    from evalharness.run.atomic import write_atomically
+
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(Path(output), text.encode("utf-8"))
+    except OSError as error:
+        raise StoreError.at(output, f"cannot be written: {error.strerror}") from error
 
 
 def reproduce_run(args: argparse.Namespace) -> int:

@@ -26,18 +26,18 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 Aggregation = Literal["mean", "ratio", "corpus", "rank"]
 
 
-@runtime_checkable
-class SumMetric(Protocol):
-    """A frozen dataclass whose fields are its parameters and its signature; its value depends on sums of rows alone.
+class _Described(Protocol):
+    """A frozen dataclass whose fields are its parameters and its signature: what all metrics say of themselves, and a row.
 
     name: as written in YAML. columns: names of the k statistics of `row`; they may depend on the parameters, not on the
     samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
     unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
 
-    Five more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
-    well. ``needs_compression: ClassVar[bool]``: the text of `perplexity` is compressed as well, as the second
-    response. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a
-    repeat. ``least_repeats: int``: how often a document must be asked. ``prepare``: see `Prepares`.
+    Six more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
+    well. ``needs_compression: ClassVar[bool]``: the text of `perplexity` is compressed as well, as the second response.
+    ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
+    ``least_repeats: int``: how often a document must be asked. ``needs_execution: ClassVar[bool]``: answers are run as programs
+    first. ``prepare``: see `Prepares`.
     """
 
     name: ClassVar[str]
@@ -53,11 +53,7 @@ class SumMetric(Protocol):
         ...
 
     def row(self, sample: Sample) -> Sequence[float]:
-        """Return the (k,) sufficient statistics of one sample with one repeat: ``sample.answers[0]``, ``responses[0]``."""
-        ...
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., k) column sums to (...) metric values."""
+        """Return the (k,) statistics of one sample with one repeat: ``sample.answers[0]``, ``responses[0]``."""
         ...
 
     def signature(self) -> str:
@@ -66,35 +62,24 @@ class SumMetric(Protocol):
 
 
 @runtime_checkable
-class RankMetric(Protocol):
-    """As `SumMetric`, for a value that no sums decide, such as the area under a ROC curve: it takes all rows at once.
+class SumMetric(_Described, Protocol):
+    """A metric whose value depends on sums of rows alone: its statistics are sufficient."""
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., k) column sums to (...) metric values."""
+        ...
+
+
+@runtime_checkable
+class RankMetric(_Described, Protocol):
+    """A metric whose value no sums decide, such as the area under a ROC curve: it takes all rows at once.
 
     aggregation is ``rank``. The bootstrap resamples rows and asks `value_of_rows` a thousand times; a metric that this would
     be too dear or wrong for says so in ``interval_absence: str``, and has no interval.
     """
 
-    name: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    bounds: ClassVar[tuple[float, float]]
-    outputs: ClassVar[frozenset[OutputKind]]
-    aggregation: ClassVar[Aggregation]
-    unit: ClassVar[str]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Name the k statistics."""
-        ...
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return the (k,) statistics of one sample, such as (merit, label)."""
-        ...
-
     def value_of_rows(self, rows: FloatArray) -> float:
-        """Return the value of (n, k) rows in any order; NaN where they have none."""
-        ...
-
-    def signature(self) -> str:
-        """Return name, all parameters and the version of the library that computes it."""
+        """Return the value of (n, k) rows in any order, each such as (merit, label); NaN where they have none."""
         ...
 
 
@@ -116,6 +101,31 @@ class Prepares(Protocol):
     def prepare(self, samples: Sequence[Sample], advance: Advance) -> None:
         """Compute what `row` will need; raise nothing on account of a single odd sample."""
         ...
+
+
+class Mean:
+    """Makes a metric the mean of a number that each sample has: `row` returns (that number, 1).
+
+    It gives no columns, since these name the number. A metric with a library's version to tell has a signature of its own.
+    """
+
+    aggregation: ClassVar[Aggregation] = "mean"
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means; a mean of ones and zeros is a share."""
+        return totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name the metric and all parameters."""
+        return signature_of(self)
+
+
+class ZeroToOne:
+    """Says of a metric that 0 is its worst value and 1 its best."""
+
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    unit: ClassVar[str] = "fraction"
 
 
 def ignore_progress(_n_items: int) -> None:

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import STRICT, Advance, Aggregation, FloatArray, ignore_progress, signature_of
+from evalharness.metric.base import STRICT, Advance, Mean, ignore_progress, signature_of
 from evalharness.metric.reading import TextPair, text_pair, text_pairs
 from evalharness.request import OutputKind, Sample
 
@@ -28,7 +28,7 @@ _PARTS = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True, config=STRICT)
-class BertScore:
+class BertScore(Mean):
     """Mean BERTScore of answers with their best reference, without idf weights and without rescaling.
 
     model: a local folder or hub id of an encoder. n_layers: the hidden layer that is compared; needed for local folders, else
@@ -47,7 +47,6 @@ class BertScore:
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
-    aggregation: ClassVar[Aggregation] = "mean"
     unit: ClassVar[str] = "fraction"
 
     @model_validator(mode="after")
@@ -116,10 +115,6 @@ class BertScore:
             scores.append(tuple(float(max(part[start : start + len(several)])) for part in found))
             start += len(several)
         return scores
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name all parameters and the versions of bert-score and transformers."""

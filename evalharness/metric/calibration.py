@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, Mean, signature_of
 from evalharness.metric.reading import best_index, choice_probabilities
 from evalharness.request import OutputKind, Sample
 
@@ -17,7 +17,7 @@ _CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
 
 
 @dataclass(frozen=True, config=STRICT)
-class Brier:
+class Brier(Mean):
     """Mean squared distance of the choices' probabilities from what is correct: sum over choices of (p - y)^2, 0 to 2.
 
     Probabilities are the softmax over the choices. Several correct choices count as one, with their probability together.
@@ -33,7 +33,6 @@ class Brier:
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 2.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
     unit: ClassVar[str] = "squared probability"
 
     def row(self, sample: Sample) -> Sequence[float]:
@@ -44,14 +43,6 @@ class Brier:
         missing = sum(wrong) if correct else 1.0  # 1 - p(correct), without its rounding
         distance = sum(p * p for p in wrong) + missing**2
         return (distance / 2 if self.scale_by_half else distance, 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
 
 
 class ReliabilityBin(NamedTuple):

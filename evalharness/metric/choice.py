@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Mean, ZeroToOne
 from evalharness.metric.reading import best_index, choice_logprobs, last_step, scored
 from evalharness.request import OutputKind, Sample
 
@@ -20,82 +20,46 @@ _CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
 
 
 @dataclass(frozen=True, config=STRICT)
-class Accuracy:
+class Accuracy(Mean, ZeroToOne):
     """The share of samples whose most probable choice is correct (`acc` in lm-evaluation-harness)."""
 
     name: ClassVar[str] = "accuracy"
     columns: ClassVar[tuple[str, ...]] = ("correct", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if the choice with the greatest log-probability is correct else 0, 1)."""
         return _row(sample, choice_logprobs(sample))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the rule."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class AccuracyPerCharacter:
+class AccuracyPerCharacter(Mean, ZeroToOne):
     """The share of samples whose choice of greatest log-probability per character is correct (`acc_norm`)."""
 
     name: ClassVar[str] = "accuracy_per_character"
     columns: ClassVar[tuple[str, ...]] = ("correct", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if the choice with the greatest log-probability per character is correct else 0, 1)."""
         return _row(sample, _per_length(sample, [len(choice) for choice in sample.choices]))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the rule."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class AccuracyPerByte:
+class AccuracyPerByte(Mean, ZeroToOne):
     """The share of samples whose choice of greatest log-probability per UTF-8 byte is correct (`acc_bytes`)."""
 
     name: ClassVar[str] = "accuracy_per_byte"
     columns: ClassVar[tuple[str, ...]] = ("correct", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if the choice with the greatest log-probability per byte is correct else 0, 1)."""
         return _row(sample, _per_length(sample, [len(choice.encode()) for choice in sample.choices]))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the rule."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class AccuracyMutualInformation:
+class AccuracyMutualInformation(Mean, ZeroToOne):
     """The share of samples whose choice gains most log-probability from the prompt and is correct (`acc_mutual_info`).
 
     A choice's gain is its log-probability after the prompt minus its log-probability without it; the responses hold the
@@ -104,11 +68,7 @@ class AccuracyMutualInformation:
 
     name: ClassVar[str] = "accuracy_mutual_information"
     columns: ClassVar[tuple[str, ...]] = ("correct", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     #: The pipeline asks for every choice without the prompt as well where a task uses this metric.
     needs_unconditional: ClassVar[bool] = True
@@ -120,17 +80,9 @@ class AccuracyMutualInformation:
         gains = [given - alone for given, alone in zip(choice_logprobs(sample), unconditional, strict=True)]
         return _row(sample, gains)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the rule."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class TopKAccuracy:
+class TopKAccuracy(Mean, ZeroToOne):
     """The share of samples with a correct choice among the k most probable; of equals, earlier ones come first.
 
     Source: `top_k_accuracy_score` of scikit-learn, whose order of equals differs.
@@ -140,25 +92,13 @@ class TopKAccuracy:
 
     name: ClassVar[str] = "top_k_accuracy"
     columns: ClassVar[tuple[str, ...]] = ("correct", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if a correct choice is among the k most probable else 0, 1)."""
         logprobs = choice_logprobs(sample)
         taken = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])[: self.k]
         return (float(any(i in sample.reference_indices for i in taken)), 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the rule and k."""
-        return signature_of(self)
 
 
 def _per_length(sample: Sample, lengths: Sequence[int]) -> list[float]:

@@ -20,14 +20,47 @@ from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_o
 from evalharness.metric.reading import answer_of, best_index, choice_logprobs, references_of
 from evalharness.request import OutputKind, Sample
 
-_OUTPUTS: frozenset[OutputKind] = frozenset({"choose", "generate"})
-
 #: The classes, in any order.
 Labels = Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class F1:
+class _OfLabels:
+    """What both have in common: the labels, and three counts of each."""
+
+    labels: Labels
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"choose", "generate"})
+    aggregation: ClassVar[Aggregation] = "corpus"
+    unit: ClassVar[str] = "fraction"
+
+    @field_validator("labels")
+    @classmethod
+    def _differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        stripped = tuple(label.strip() for label in labels)
+        if len(set(stripped)) < len(stripped):
+            raise ValueError(f"labels must differ, not {', '.join(map(repr, labels))}")
+        return stripped
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Three a label, then the answers that are no label."""
+        counts = (f"{what}:{label}" for label in self.labels for what in ("right", "reference", "answer"))
+        return (*counts, "answer_of_no_label")
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return, of every label, whether it was answered rightly, is the reference, and was answered; then no label."""
+        return _row(self.labels, sample)
+
+    def signature(self) -> str:
+        """Name all parameters."""
+        return signature_of(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class F1(_OfLabels):
     """F1 over labels: harmonic mean of precision and recall of each label, averaged.
 
     average: `macro` takes the plain mean over the labels that occur among references or answers, `weighted` weighs them by
@@ -36,21 +69,11 @@ class F1:
     Source: `f1_score` of scikit-learn, with the labels that occur as its `labels`.
     """
 
-    labels: Labels
     average: Literal["macro", "micro", "weighted", "binary"] = "macro"
     positive: str | None = None
 
     name: ClassVar[str] = "f1"
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _OUTPUTS
-    aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "fraction"
-
-    @field_validator("labels")
-    @classmethod
-    def _differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return _stripped(labels)
 
     @model_validator(mode="after")
     def _positive_is_a_label(self) -> F1:
@@ -59,15 +82,6 @@ class F1:
         if self.positive is not None and self.positive not in self.labels:
             raise ValueError(f"positive {self.positive!r} is none of the labels {', '.join(self.labels)}")
         return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Three a label, then the answers that are no label."""
-        return _columns(self.labels)
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return, of every label, whether it was answered rightly, is the reference, and was answered; then no label."""
-        return _row(self.labels, sample)
 
     def value(self, totals: FloatArray) -> FloatArray:
         """Map (..., 3 labels + 1) sums to (...) values; NaN without samples."""
@@ -86,13 +100,9 @@ class F1:
             values: FloatArray = (scores * weights).sum(axis=-1) / weights.sum(axis=-1)
         return values
 
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class MatthewsCorrelation:
+class MatthewsCorrelation(_OfLabels):
     """Matthews' correlation of answers and references over any number of labels; 0 where either never varies.
 
     Answers that are no label are one more class, which no reference has.
@@ -100,28 +110,8 @@ class MatthewsCorrelation:
     coefficient", as `matthews_corrcoef` of scikit-learn computes it.
     """
 
-    labels: Labels
-
     name: ClassVar[str] = "mcc"
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _OUTPUTS
-    aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "fraction"
-
-    @field_validator("labels")
-    @classmethod
-    def _differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return _stripped(labels)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Three a label, then the answers that are no label."""
-        return _columns(self.labels)
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return, of every label, whether it was answered rightly, is the reference, and was answered; then no label."""
-        return _row(self.labels, sample)
 
     def value(self, totals: FloatArray) -> FloatArray:
         """Map (..., 3 labels + 1) sums to (...) correlations."""
@@ -133,21 +123,6 @@ class MatthewsCorrelation:
         spread = of_answers * of_references
         values: FloatArray = np.where(spread > 0, together / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
         return values
-
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
-
-
-def _stripped(labels: tuple[str, ...]) -> tuple[str, ...]:
-    stripped = tuple(label.strip() for label in labels)
-    if len(set(stripped)) < len(stripped):
-        raise ValueError(f"labels must differ, not {', '.join(map(repr, labels))}")
-    return stripped
-
-
-def _columns(labels: Sequence[str]) -> tuple[str, ...]:
-    return (*(f"{what}:{label}" for label in labels for what in ("right", "reference", "answer")), "answer_of_no_label")
 
 
 def _row(labels: tuple[str, ...], sample: Sample) -> list[float]:

@@ -11,23 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import (
-    STRICT,
-    Advance,
-    Aggregation,
-    FloatArray,
-    Prepares,
-    SumMetric,
-    ignore_progress,
-    signature_of,
-)
+from evalharness.metric.base import STRICT, Advance, Mean, Prepares, SumMetric, ZeroToOne, ignore_progress, signature_of
 from evalharness.metric.registry import build_metric
 from evalharness.request import OutputKind, Sample
 
@@ -46,7 +37,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class Agreement:
+class Agreement(Mean, ZeroToOne):
     """Mean over documents of the share of pairs of repeats whose answers are equal; an answer not found equals none.
 
     It says how stable answers are, not whether they are right. Needs at least 2 repeats.
@@ -56,11 +47,7 @@ class Agreement:
 
     name: ClassVar[str] = "agreement"
     columns: ClassVar[tuple[str, ...]] = ("agreement", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     sees_all_repeats: ClassVar[bool] = True
     least_repeats: ClassVar[int] = 2
@@ -71,43 +58,46 @@ class Agreement:
         equal = sum(math.comb(count, 2) for answer, count in Counter(sample.answers).items() if answer is not None)
         return (equal / math.comb(n, 2), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the metric."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class MajorityAtK:
-    """maj@k: the mean of `metric` for the most frequent of the first k answers, the earliest on ties (self-consistency).
-
-    k: None for all repeats. Answers are equal if they are so after the normalisation of `exact_match`, where that is the
-    metric. Answers that were not found do not vote; without any vote the answer is not found.
-    Source: Wang et al. 2023, "Self-consistency improves chain of thought reasoning in language models", arXiv:2203.11171.
-    """
+class _Judged(Mean):
+    """What the metrics of k answers have in common: `metric`, with its `parameters`, judges each answer alone."""
 
     k: Count | None = None
     metric: str = "exact_match"
     parameters: Parameters = ()
 
-    name: ClassVar[str] = "maj_at_k"
-    columns: ClassVar[tuple[str, ...]] = ("voted", "count")
+    name: ClassVar[str]
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-
     sees_all_repeats: ClassVar[bool] = True
 
     @model_validator(mode="after")
-    def _metric_judges_single_answers(self) -> MajorityAtK:
+    def _metric_judges_single_answers(self) -> Self:
         _ = self._judge
         return self
 
     @cached_property
     def _judge(self) -> SumMetric:
         return _judge(self.metric, self.parameters)
+
+    @property
+    def least_repeats(self) -> int:
+        """How often a document must be asked."""
+        return self.k or 1
+
+    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
+        """Let the judging metric see all single answers."""
+        if isinstance(self._judge, Prepares):
+            self._judge.prepare([view for sample in samples for view in _views(sample)], advance)
+
+    def signature(self) -> str:
+        """Name all parameters, and the metric that judges with its own signature."""
+        return signature_of(self, judged_by=self._judge.signature().replace("|", ","))
+
+
+@dataclass(frozen=True, config=STRICT)
+class _JudgedInItsUnit(_Judged):
+    """A mean of values of the judging metric itself: what is said of those holds for it too."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -124,14 +114,18 @@ class MajorityAtK:
         """That of the judging metric."""
         return self._judge.unit
 
-    @property
-    def least_repeats(self) -> int:
-        """How often a document must be asked."""
-        return self.k or 1
 
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
-        """Let the judging metric see all single answers."""
-        _prepare(self._judge, samples, advance)
+@dataclass(frozen=True, config=STRICT)
+class MajorityAtK(_JudgedInItsUnit):
+    """maj@k: the mean of `metric` for the most frequent of the first k answers, the earliest on ties (self-consistency).
+
+    k: None for all repeats. Answers are equal if they are so after the normalisation of `exact_match`, where that is the
+    metric. Answers that were not found do not vote; without any vote the answer is not found.
+    Source: Wang et al. 2023, "Self-consistency improves chain of thought reasoning in language models", arXiv:2203.11171.
+    """
+
+    name: ClassVar[str] = "maj_at_k"
+    columns: ClassVar[tuple[str, ...]] = ("voted", "count")
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the metric of the voted answer, 1)."""
@@ -142,17 +136,9 @@ class MajorityAtK:
         voted = max(found, key=lambda i: votes[normalise(sample.answers[i])], default=0)  # `max` keeps the first
         return (_scores(self._judge, [_views(sample)[voted]])[0], 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters, and the metric that judges with its own signature."""
-        return signature_of(self, judged_by=_quoted(self._judge))
-
 
 @dataclass(frozen=True, config=STRICT)
-class BestOfK:
+class BestOfK(_JudgedInItsUnit):
     """best-of-k: mean over documents of the expected best value of `metric` among k of the n answers, drawn at random.
 
     k: None for all repeats, the plain best. Unbiased: sum over ranks i of x_(i) C(i - 1, k - 1) / C(n, k), with values x in
@@ -160,49 +146,8 @@ class BestOfK:
     Source: the estimator of pass@k (see `PassAtK`) for values other than 0 and 1.
     """
 
-    k: Count | None = None
-    metric: str = "exact_match"
-    parameters: Parameters = ()
-
     name: ClassVar[str] = "best_of_k"
     columns: ClassVar[tuple[str, ...]] = ("best", "count")
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-
-    sees_all_repeats: ClassVar[bool] = True
-
-    @model_validator(mode="after")
-    def _metric_judges_single_answers(self) -> BestOfK:
-        _ = self._judge
-        return self
-
-    @cached_property
-    def _judge(self) -> SumMetric:
-        return _judge(self.metric, self.parameters)
-
-    @property
-    def higher_is_better(self) -> bool:
-        """As the judging metric has it."""
-        return self._judge.higher_is_better
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Those of the judging metric."""
-        return self._judge.bounds
-
-    @property
-    def unit(self) -> str:
-        """That of the judging metric."""
-        return self._judge.unit
-
-    @property
-    def least_repeats(self) -> int:
-        """How often a document must be asked."""
-        return self.k or 1
-
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
-        """Let the judging metric see all single answers."""
-        _prepare(self._judge, samples, advance)
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the expected best value, 1)."""
@@ -210,17 +155,9 @@ class BestOfK:
         scores = sorted(_scores(self._judge, _views(sample)), reverse=not self._judge.higher_is_better)
         return (expected_best(scores, self.k or n), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters, and the metric that judges with its own signature."""
-        return signature_of(self, judged_by=_quoted(self._judge))
-
 
 @dataclass(frozen=True, config=STRICT)
-class PassAtK:
+class PassAtK(_Judged, ZeroToOne):
     """pass@k: mean over documents of the probability that one of k answers, drawn from the n given, succeeds.
 
     A success is an answer for which `metric`, which must be 0 or 1, is 1. With c successes it is 1 - C(n - c, k) / C(n, k),
@@ -229,53 +166,18 @@ class PassAtK:
     """
 
     k: Count = 1
-    metric: str = "exact_match"
-    parameters: Parameters = ()
 
     name: ClassVar[str] = "pass_at_k"
     columns: ClassVar[tuple[str, ...]] = ("passed", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
-
-    sees_all_repeats: ClassVar[bool] = True
-
-    @model_validator(mode="after")
-    def _metric_judges_single_answers(self) -> PassAtK:
-        _ = self._judge
-        return self
-
-    @cached_property
-    def _judge(self) -> SumMetric:
-        return _judge(self.metric, self.parameters)
-
-    @property
-    def least_repeats(self) -> int:
-        """How often a document must be asked."""
-        return self.k
-
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
-        """Let the judging metric see all single answers."""
-        _prepare(self._judge, samples, advance)
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the probability that one of k passes, 1)."""
         n = _n_repeats(self.name, sample, self.k)
         return (pass_at_k(n, _successes(self.name, self._judge, sample), self.k), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters, and the metric that judges with its own signature."""
-        return signature_of(self, judged_by=_quoted(self._judge))
-
 
 @dataclass(frozen=True, config=STRICT)
-class PassPowerK:
+class PassPowerK(_Judged, ZeroToOne):
     """pass^k: mean over documents of the probability that all of k answers, drawn from the n given, succeed.
 
     C(c, k) / C(n, k) with c successes among n, see `PassAtK`.
@@ -283,49 +185,14 @@ class PassPowerK:
     """
 
     k: Count = 1
-    metric: str = "exact_match"
-    parameters: Parameters = ()
 
     name: ClassVar[str] = "pass_power_k"
     columns: ClassVar[tuple[str, ...]] = ("passed", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
-
-    sees_all_repeats: ClassVar[bool] = True
-
-    @model_validator(mode="after")
-    def _metric_judges_single_answers(self) -> PassPowerK:
-        _ = self._judge
-        return self
-
-    @cached_property
-    def _judge(self) -> SumMetric:
-        return _judge(self.metric, self.parameters)
-
-    @property
-    def least_repeats(self) -> int:
-        """How often a document must be asked."""
-        return self.k
-
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
-        """Let the judging metric see all single answers."""
-        _prepare(self._judge, samples, advance)
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the probability that all of k pass, 1)."""
         n = _n_repeats(self.name, sample, self.k)
         return (pass_power_k(n, _successes(self.name, self._judge, sample), self.k), 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters, and the metric that judges with its own signature."""
-        return signature_of(self, judged_by=_quoted(self._judge))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -371,11 +238,6 @@ def _views(sample: Sample) -> list[Sample]:
     ]
 
 
-def _prepare(judge: SumMetric, samples: Sequence[Sample], advance: Advance) -> None:
-    if isinstance(judge, Prepares):
-        judge.prepare([view for sample in samples for view in _views(sample)], advance)
-
-
 def _scores(judge: SumMetric, views: Sequence[Sample]) -> list[float]:
     """Return the judging metric's value of each answer alone."""
     return [float(judge.value(np.asarray(judge.row(view), dtype=np.float64))) for view in views]
@@ -386,7 +248,3 @@ def _successes(name: str, judge: SumMetric, sample: Sample) -> int:
     if any(score not in (0.0, 1.0) for score in scores):
         raise ValueError(f"{name} counts successes, but {judge.name} gave {next(s for s in scores if s not in (0, 1))}")
     return int(sum(scores))
-
-
-def _quoted(judge: SumMetric) -> str:
-    return judge.signature().replace("|", ",")

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Mean, ZeroToOne
 from evalharness.request import OutputKind, Sample
 
 
 @dataclass(frozen=True, config=STRICT)
-class TestsPassed:
+class TestsPassed(Mean, ZeroToOne):
     """The share of answers that passed their tests when they were run; a time-out or a broken limit is a failure.
 
     With repeats: the mean over documents of the share of passing repeats, which is pass@1 (Chen et al. 2021,
@@ -21,11 +21,7 @@ class TestsPassed:
 
     name: ClassVar[str] = "tests_passed"
     columns: ClassVar[tuple[str, ...]] = ("passed", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     needs_execution: ClassVar[bool] = True
 
@@ -34,11 +30,3 @@ class TestsPassed:
         if not sample.executions:
             raise ValueError("the answer was not run")
         return (float(sample.answers[0] is not None and sample.executions[0].passed), 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the metric."""
-        return signature_of(self)

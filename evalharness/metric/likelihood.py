@@ -14,7 +14,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import EngineError
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, Mean, ZeroToOne, signature_of
 from evalharness.metric.reading import last_step, likelihood, scored
 from evalharness.request import OutputKind, Sample, TextScored
 
@@ -23,26 +23,33 @@ _SCORE: frozenset[OutputKind] = frozenset({"score"})
 _TEXT: frozenset[OutputKind] = frozenset({"perplexity"})
 
 
+class _PerplexityOfSums:
+    """What the perplexities have in common: they differ in their units alone."""
+
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (1.0, math.inf)
+    aggregation: ClassVar[Aggregation] = "ratio"
+    unit: ClassVar[str] = "perplexity"
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) perplexities."""
+        with np.errstate(over="ignore"):  # a hopeless model's perplexity exceeds float64; infinity says so
+            perplexity: FloatArray = np.exp(-totals[..., 0] / totals[..., 1])
+        return perplexity
+
+
 @dataclass(frozen=True, config=STRICT)
-class Perplexity:
+class Perplexity(_PerplexityOfSums):
     """exp(-summed log-probability / tokens), over all texts; depends on the model's tokeniser."""
 
     name: ClassVar[str] = "perplexity"
     columns: ClassVar[tuple[str, ...]] = ("logprob", "tokens")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (1.0, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _BOTH
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "perplexity"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (log-probability, tokens) of the text or continuation."""
         response = likelihood(last_step(sample)[0])
         return (response.logprob, float(response.n_tokens))
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) perplexities."""
-        return _perplexity(totals)
 
     def signature(self) -> str:
         """Name the unit."""
@@ -50,7 +57,7 @@ class Perplexity:
 
 
 @dataclass(frozen=True, config=STRICT)
-class WordPerplexity:
+class WordPerplexity(_PerplexityOfSums):
     r"""exp(-summed log-probability / words), over all texts; words are the pieces of ``re.split(r"\s+", text)``.
 
     Counted like lm-evaluation-harness 0.4.13's `word_perplexity`, so it compares models with different tokenisers.
@@ -58,11 +65,7 @@ class WordPerplexity:
 
     name: ClassVar[str] = "word_perplexity"
     columns: ClassVar[tuple[str, ...]] = ("logprob", "words")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (1.0, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _TEXT
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "perplexity"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (log-probability, words) of the text."""
@@ -71,35 +74,23 @@ class WordPerplexity:
             raise EngineError(f"{response.key}: word_perplexity needs a scored text, not {type(response).__name__}")
         return (response.logprob, float(response.n_words))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) perplexities."""
-        return _perplexity(totals)
-
     def signature(self) -> str:
         """Name the unit."""
         return signature_of(self, unit="word")
 
 
 @dataclass(frozen=True, config=STRICT)
-class BytePerplexity:
+class BytePerplexity(_PerplexityOfSums):
     """exp(-summed log-probability / UTF-8 bytes), over all texts; compares models with different tokenisers."""
 
     name: ClassVar[str] = "byte_perplexity"
     columns: ClassVar[tuple[str, ...]] = ("logprob", "bytes")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (1.0, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _BOTH
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "perplexity"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (log-probability, UTF-8 bytes) of the text or continuation."""
         response = likelihood(last_step(sample)[0])
         return (response.logprob, float(response.n_bytes))
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) perplexities."""
-        return _perplexity(totals)
 
     def signature(self) -> str:
         """Name the unit."""
@@ -133,24 +124,16 @@ class BitsPerByte:
 
 
 @dataclass(frozen=True, config=STRICT)
-class DocumentPerplexity:
+class DocumentPerplexity(_PerplexityOfSums):
     """exp(-mean log-probability of a continuation), over documents: lm-evaluation-harness's `perplexity` for `score`."""
 
     name: ClassVar[str] = "document_perplexity"
     columns: ClassVar[tuple[str, ...]] = ("logprob", "documents")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (1.0, math.inf)
     outputs: ClassVar[frozenset[OutputKind]] = _SCORE
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "perplexity"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (log-probability of the continuation, 1)."""
         return (scored(last_step(sample)[0]).logprob, 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) perplexities."""
-        return _perplexity(totals)
 
     def signature(self) -> str:
         """Name the unit."""
@@ -158,32 +141,20 @@ class DocumentPerplexity:
 
 
 @dataclass(frozen=True, config=STRICT)
-class GreedyMatch:
+class GreedyMatch(Mean, ZeroToOne):
     """The share of continuations that greedy decoding would have written (`acc` of `loglikelihood` tasks elsewhere)."""
 
     name: ClassVar[str] = "greedy_match"
     columns: ClassVar[tuple[str, ...]] = ("matches", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _SCORE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (1 if every token of the continuation was the most probable one else 0, 1)."""
         return (float(scored(last_step(sample)[0]).is_greedy), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the metric."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class LogProb:
+class LogProb(Mean):
     """The mean over documents of the continuation's summed log-probability, in nats."""
 
     name: ClassVar[str] = "logprob"
@@ -191,23 +162,8 @@ class LogProb:
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (-math.inf, 0.0)
     outputs: ClassVar[frozenset[OutputKind]] = _SCORE
-    aggregation: ClassVar[Aggregation] = "mean"
     unit: ClassVar[str] = "nats"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (log-probability of the continuation, 1)."""
         return (scored(last_step(sample)[0]).logprob, 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name the metric."""
-        return signature_of(self)
-
-
-def _perplexity(totals: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):  # a hopeless model's perplexity exceeds float64; infinity says so
-        perplexity: FloatArray = np.exp(-totals[..., 0] / totals[..., 1])
-    return perplexity

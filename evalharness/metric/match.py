@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Mean, ZeroToOne, signature_of
 from evalharness.metric.reading import answer_of, references_of
 from evalharness.request import OutputKind, Sample
 
@@ -24,7 +24,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 @dataclass(frozen=True, config=STRICT)
-class ExactMatch:
+class ExactMatch(Mean, ZeroToOne):
     """The share of answers that equal a reference, after both were normalised alike.
 
     Normalisation happens in the order of lm-evaluation-harness 0.4.13's `exact_match`: `regexes_to_ignore` are cut out one
@@ -41,11 +41,7 @@ class ExactMatch:
 
     name: ClassVar[str] = "exact_match"
     columns: ClassVar[tuple[str, ...]] = ("matches", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     @field_validator("regexes_to_ignore")
     @classmethod
@@ -70,14 +66,6 @@ class ExactMatch:
         said = self.normalise(answer)
         return (float(any(said == self.normalise(reference) for reference in references)), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) shares."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all normalisations."""
-        return signature_of(self)
-
     def normalise(self, text: str) -> str:
         """Return `text` as it is compared."""
         for pattern in self._patterns:
@@ -92,7 +80,7 @@ class ExactMatch:
 
 
 @dataclass(frozen=True, config=STRICT)
-class TokenF1:
+class TokenF1(Mean, ZeroToOne):
     """The mean over answers of the F1 of words shared with the best reference, as SQuAD defines it.
 
     Words are what white space separates after lower-casing, dropping ASCII punctuation, and dropping the English articles.
@@ -103,11 +91,7 @@ class TokenF1:
 
     name: ClassVar[str] = "token_f1"
     columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the F1 with the best reference, 1)."""
@@ -118,17 +102,13 @@ class TokenF1:
         words = squad_words(answer)
         return (max(_f1(words, squad_words(reference)) for reference in references), 1.0)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
     def signature(self) -> str:
         """Name the normalisation."""
         return signature_of(self, normalisation="squad")
 
 
 @dataclass(frozen=True, config=STRICT)
-class CharacterF1:
+class CharacterF1(Mean, ZeroToOne):
     """The mean over answers of the F1 of Chinese characters and other words shared with the best reference, as in MLQA.
 
     Both are lower-cased and lose all punctuation (Unicode category P, and ASCII's). Then each of the characters U+4E00 to
@@ -139,21 +119,13 @@ class CharacterF1:
 
     name: ClassVar[str] = "character_f1"
     columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the F1 with the best reference, 1)."""
         references = references_of(sample)
         tokens = chinese_tokens(answer_of(sample) or "")
         return (max(_f1(tokens, chinese_tokens(reference)) if tokens else 0.0 for reference in references), 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name the normalisation."""

@@ -14,14 +14,14 @@ from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, Mean, signature_of
 from evalharness.metric.reading import answer_of, references_of
 from evalharness.request import OutputKind, Sample
 
@@ -43,7 +43,33 @@ _SENTENCEPIECE = {
 
 
 @dataclass(frozen=True, config=STRICT)
-class Bleu:
+class _BleuParameters:
+    """What BLEU of the corpus and of sentences have in common; `Bleu` explains the parameters."""
+
+    tokenize: BleuTokenizer = "13a"
+    lowercase: bool = False
+    smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
+    smooth_value: Annotated[float, Field(gt=0)] | None = None
+    max_ngram_order: Annotated[int, Field(ge=1, le=4)] = 4
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        if self.smooth_value is not None and self.smooth_method in ("exp", "none"):
+            raise ValueError(
+                f"smooth_method `{self.smooth_method}` has no smooth_value; only `floor` and `add-k` have one"
+            )
+        _check_tokenizer(self.tokenize)
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Bleu(_BleuParameters):
     """BLEU of the corpus, 0 to 100: geometric mean of n-gram precisions times the brevity penalty, as sacrebleu computes it.
 
     tokenize: `13a` for languages written with blanks, `zh` for Chinese, `intl`, `char`, or `none` for text that is already
@@ -56,11 +82,6 @@ class Bleu:
     Source: Papineni et al. 2002, "BLEU"; Post 2018, "A call for clarity in reporting BLEU scores" (sacrebleu).
     """
 
-    tokenize: BleuTokenizer = "13a"
-    lowercase: bool = False
-    smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
-    smooth_value: Annotated[float, Field(gt=0)] | None = None
-    max_ngram_order: Annotated[int, Field(ge=1, le=4)] = 4
     effective_order: bool = False
 
     name: ClassVar[str] = "bleu"
@@ -70,19 +91,9 @@ class Bleu:
         *(f"matches_{n}" for n in range(1, 5)),
         *(f"ngrams_{n}" for n in range(1, 5)),
     )
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "percent"
 
     _SMOOTH_DEFAULTS: ClassVar[dict[str, float]] = {"floor": 0.1, "add-k": 1.0}  # those of sacrebleu
-
-    @model_validator(mode="after")
-    def _can_be_computed(self) -> Bleu:
-        _check_smoothing(self.smooth_method, self.smooth_value)
-        _check_tokenizer(self.tokenize)
-        return self
 
     @cached_property
     def _scorer(self) -> Any:
@@ -140,32 +151,15 @@ class Bleu:
 
 
 @dataclass(frozen=True, config=STRICT)
-class SentenceBleu:
+class SentenceBleu(_BleuParameters, Mean):
     """Mean over answers of the BLEU of each alone, 0 to 100, with the effective order: sacrebleu's `sentence_score`.
 
     Orders that an answer is too short for are left out, so a short answer equal to its reference scores 100. It is not
     comparable to BLEU of the corpus (`bleu`), and may be higher or lower. Parameters as in `bleu`.
     """
 
-    tokenize: BleuTokenizer = "13a"
-    lowercase: bool = False
-    smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
-    smooth_value: Annotated[float, Field(gt=0)] | None = None
-    max_ngram_order: Annotated[int, Field(ge=1, le=4)] = 4
-
     name: ClassVar[str] = "sentence_bleu"
     columns: ClassVar[tuple[str, ...]] = ("bleu", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "percent"
-
-    @model_validator(mode="after")
-    def _can_be_computed(self) -> SentenceBleu:
-        _check_smoothing(self.smooth_method, self.smooth_value)
-        _check_tokenizer(self.tokenize)
-        return self
 
     @cached_property
     def _bleu(self) -> Bleu:
@@ -182,10 +176,6 @@ class SentenceBleu:
         """Return (the sentence's BLEU, 1)."""
         score = float(self._bleu.value(np.asarray(self._bleu.row(sample), dtype=np.float64)))
         return (min(score, 100.0), 1.0)  # logarithms put a perfect score at 100.00000000000004
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name all parameters and the version of sacrebleu."""
@@ -263,11 +253,6 @@ def _sacrebleu_statistics(scorer: Any, sample: Sample) -> list[int]:
     references = [[reference] for reference in references_of(sample)]  # sacrebleu wants one list a reference set
     statistics: list[int] = scorer._extract_corpus_statistics([answer_of(sample) or ""], references)[0]
     return statistics
-
-
-def _check_smoothing(method: str, value: float | None) -> None:
-    if value is not None and method in ("exp", "none"):
-        raise ValueError(f"smooth_method `{method}` has no smooth_value; only `floor` and `add-k` have one")
 
 
 def _check_tokenizer(name: str) -> None:

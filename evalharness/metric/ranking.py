@@ -13,18 +13,45 @@ from typing import ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, ZeroToOne, signature_of
 from evalharness.metric.reading import choice_logprobs
 from evalharness.request import OutputKind, Sample
-
-_CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
 
 #: Of a choice that is certain or impossible; finite, and beyond any sum of log-probabilities.
 _CERTAIN = 1e300
 
 
 @dataclass(frozen=True, config=STRICT)
-class AreaUnderRoc:
+class _ByMerit(ZeroToOne):
+    """What both areas have in common: the choice that ranks documents, and the rows."""
+
+    positive: str
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ("merit", "label")
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"choose"})
+    aggregation: ClassVar[Aggregation] = "rank"
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (log-odds of `positive`, 1 if it is correct else 0)."""
+        texts = [choice.strip() for choice in sample.choices]
+        if self.positive.strip() not in texts:
+            raise ValueError(f"positive {self.positive!r} is none of the choices {', '.join(map(repr, texts))}")
+        at = texts.index(self.positive.strip())
+        logprobs = choice_logprobs(sample)
+        others = np.logaddexp.reduce([x for i, x in enumerate(logprobs) if i != at] or [-math.inf])
+        if logprobs[at] == others == -math.inf:
+            raise ValueError("every choice has probability zero")
+        odds = float(np.clip(logprobs[at] - others, -_CERTAIN, _CERTAIN))
+        return (odds, float(at in sample.reference_indices))
+
+    def signature(self) -> str:
+        """Name all parameters."""
+        return signature_of(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AreaUnderRoc(_ByMerit):
     """AUROC: the probability that a document where `positive` is correct ranks above one where it is not; ties count half.
 
     positive: the text of a choice that every document has.
@@ -32,19 +59,7 @@ class AreaUnderRoc:
     characteristic (ROC) curve", Radiology 143; `roc_auc_score` of scikit-learn.
     """
 
-    positive: str
-
     name: ClassVar[str] = "auroc"
-    columns: ClassVar[tuple[str, ...]] = ("merit", "label")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "rank"
-    unit: ClassVar[str] = "fraction"
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (log-odds of `positive`, 1 if it is correct else 0)."""
-        return _row(self.positive, sample)
 
     def value_of_rows(self, rows: FloatArray) -> float:
         """Map (n, 2) rows to the area; NaN unless both labels occur."""
@@ -55,32 +70,16 @@ class AreaUnderRoc:
         above = negative.sum() - np.cumsum(negative)  # descending merit: negatives ranked below each merit
         return float((positive * (above + negative / 2)).sum() / pairs)
 
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
-
 
 @dataclass(frozen=True, config=STRICT)
-class AreaUnderPrecisionRecall:
+class AreaUnderPrecisionRecall(_ByMerit):
     """AUPRC as average precision: precision at every merit that some document has, weighted by the recall gained there.
 
     positive: the text of a choice that every document has.
     Source: `average_precision_score` of scikit-learn; nothing is interpolated.
     """
 
-    positive: str
-
     name: ClassVar[str] = "auprc"
-    columns: ClassVar[tuple[str, ...]] = ("merit", "label")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
-    aggregation: ClassVar[Aggregation] = "rank"
-    unit: ClassVar[str] = "fraction"
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (log-odds of `positive`, 1 if it is correct else 0)."""
-        return _row(self.positive, sample)
 
     def value_of_rows(self, rows: FloatArray) -> float:
         """Map (n, 2) rows to the average precision; NaN if no label is positive."""
@@ -89,23 +88,6 @@ class AreaUnderPrecisionRecall:
             return math.nan
         found = np.cumsum(positive)
         return float((positive * found / (found + np.cumsum(negative))).sum() / positive.sum())
-
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
-
-
-def _row(positive: str, sample: Sample) -> tuple[float, float]:
-    texts = [choice.strip() for choice in sample.choices]
-    if positive.strip() not in texts:
-        raise ValueError(f"positive {positive!r} is none of the choices {', '.join(map(repr, texts))}")
-    at = texts.index(positive.strip())
-    logprobs = choice_logprobs(sample)
-    others = np.logaddexp.reduce([x for i, x in enumerate(logprobs) if i != at] or [-math.inf])
-    if logprobs[at] == others == -math.inf:
-        raise ValueError("every choice has probability zero")
-    odds = float(np.clip(logprobs[at] - others, -_CERTAIN, _CERTAIN))
-    return (odds, float(at in sample.reference_indices))
 
 
 def _at_merits(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

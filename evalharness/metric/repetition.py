@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, Mean, ZeroToOne, signature_of
 from evalharness.metric.reading import answer_of
 from evalharness.request import OutputKind, Sample
 
@@ -19,7 +19,7 @@ VarietyTokenizer = Literal["whitespace", "char"]
 
 
 @dataclass(frozen=True, config=STRICT)
-class DistinctN:
+class DistinctN(ZeroToOne):
     """distinct-n: different n-grams in all answers together, over their tokens.
 
     tokenizer: `whitespace` splits at blanks, `char` takes every character but blanks, for Chinese. Only sets of answers of
@@ -34,11 +34,8 @@ class DistinctN:
 
     name: ClassVar[str] = "distinct_n"
     columns: ClassVar[tuple[str, ...]] = ("text_number",)
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "rank"
-    unit: ClassVar[str] = "fraction"
 
     sees_all_repeats: ClassVar[bool] = True
     interval_absence: ClassVar[str] = "resampling repeats answers, which by itself makes them less distinct"
@@ -69,7 +66,7 @@ class DistinctN:
 
 
 @dataclass(frozen=True, config=STRICT)
-class RepetitionRate:
+class RepetitionRate(Mean):
     """Mean over answers of the share of n-grams that the same answer said before: seq-rep-n.
 
     1 - different n-grams / n-grams within an answer; 0 for an answer shorter than n tokens or not found. Lower is better, but
@@ -85,21 +82,12 @@ class RepetitionRate:
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
     unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (share of repeated n-grams, 1)."""
         ngrams = _ngrams(_tokens(answer_of(sample) or "", self.tokenizer), self.n)
         return (1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0, 1.0)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means."""
-        return totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters."""
-        return signature_of(self)
 
 
 def _tokens(text: str, tokenizer: VarietyTokenizer) -> list[str]:

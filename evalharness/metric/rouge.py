@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
@@ -17,13 +17,47 @@ from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_o
 from evalharness.metric.reading import answer_of, references_of
 from evalharness.request import OutputKind, Sample
 
-_GENERATE: frozenset[OutputKind] = frozenset({"generate"})
-
 RougeTokenizer = Literal["default", "char"]
 
 
 @dataclass(frozen=True, config=STRICT)
-class Rouge1:
+class _Rouge:
+    """What the four have in common: parameters, columns and values; the name is also rouge-score's for the kind."""
+
+    use_stemmer: bool = False
+    tokenizer: RougeTokenizer = "default"
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
+    aggregation: ClassVar[Aggregation] = "mean"
+    unit: ClassVar[str] = "percent"
+
+    @model_validator(mode="after")
+    def _stems_words(self) -> Self:
+        if self.use_stemmer and self.tokenizer == "char":
+            raise ValueError("use_stemmer needs words; tokenizer `char` has none")
+        return self
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the F1 with the best reference as a fraction, 1)."""
+        scorer = _scorer(self.name, self.use_stemmer, self.tokenizer)
+        best = scorer.score_multi(list(references_of(sample)), answer_of(sample) or "")[self.name]
+        return (float(best.fmeasure), 1.0)
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) means times 100."""
+        return 100 * totals[..., 0] / totals[..., 1]
+
+    def signature(self) -> str:
+        """Name all parameters and the version of rouge-score."""
+        return signature_of(self, rouge_score=version("rouge-score"))
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rouge1(_Rouge):
     """Mean F1 of the words shared with the best reference, times 100 (ROUGE-1), by rouge-score.
 
     use_stemmer: reduce English words to their Porter stems first. tokenizer: `default` keeps only runs of ASCII letters and
@@ -32,135 +66,31 @@ class Rouge1:
     Source: Lin 2004, "ROUGE: a package for automatic evaluation of summaries".
     """
 
-    use_stemmer: bool = False
-    tokenizer: RougeTokenizer = "default"
-
     name: ClassVar[str] = "rouge1"
-    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "percent"
-
-    @model_validator(mode="after")
-    def _stems_words(self) -> Rouge1:
-        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
-        return self
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (the F1 with the best reference as a fraction, 1)."""
-        return _rouge_row("rouge1", sample, self.use_stemmer, self.tokenizer)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means times 100."""
-        return 100 * totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters and the version of rouge-score."""
-        return signature_of(self, **_rouge_facts())
 
 
 @dataclass(frozen=True, config=STRICT)
-class Rouge2:
+class Rouge2(_Rouge):
     """Mean F1 of the pairs of neighbouring words shared with the best reference, times 100 (ROUGE-2); see `Rouge1`."""
 
-    use_stemmer: bool = False
-    tokenizer: RougeTokenizer = "default"
-
     name: ClassVar[str] = "rouge2"
-    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "percent"
-
-    @model_validator(mode="after")
-    def _stems_words(self) -> Rouge2:
-        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
-        return self
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (the F1 with the best reference as a fraction, 1)."""
-        return _rouge_row("rouge2", sample, self.use_stemmer, self.tokenizer)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means times 100."""
-        return 100 * totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters and the version of rouge-score."""
-        return signature_of(self, **_rouge_facts())
 
 
 @dataclass(frozen=True, config=STRICT)
-class RougeL:
+class RougeL(_Rouge):
     """Mean F1 of the longest common subsequence with the best reference, times 100 (ROUGE-L); see `Rouge1`."""
 
-    use_stemmer: bool = False
-    tokenizer: RougeTokenizer = "default"
-
     name: ClassVar[str] = "rougeL"
-    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "percent"
-
-    @model_validator(mode="after")
-    def _stems_words(self) -> RougeL:
-        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
-        return self
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (the F1 with the best reference as a fraction, 1)."""
-        return _rouge_row("rougeL", sample, self.use_stemmer, self.tokenizer)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means times 100."""
-        return 100 * totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters and the version of rouge-score."""
-        return signature_of(self, **_rouge_facts())
 
 
 @dataclass(frozen=True, config=STRICT)
-class RougeLsum:
+class RougeLsum(_Rouge):
     r"""Mean F1 of the union of longest common subsequences of sentences, times 100 (ROUGE-Lsum); see `Rouge1`.
 
     Sentences are what "\n" separates, in answer and reference; nothing else is split.
     """
 
-    use_stemmer: bool = False
-    tokenizer: RougeTokenizer = "default"
-
     name: ClassVar[str] = "rougeLsum"
-    columns: ClassVar[tuple[str, ...]] = ("f1", "count")
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "mean"
-    unit: ClassVar[str] = "percent"
-
-    @model_validator(mode="after")
-    def _stems_words(self) -> RougeLsum:
-        _refuse_stemmed_characters(self.use_stemmer, self.tokenizer)
-        return self
-
-    def row(self, sample: Sample) -> Sequence[float]:
-        """Return (the F1 with the best reference as a fraction, 1)."""
-        return _rouge_row("rougeLsum", sample, self.use_stemmer, self.tokenizer)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) means times 100."""
-        return 100 * totals[..., 0] / totals[..., 1]
-
-    def signature(self) -> str:
-        """Name all parameters and the version of rouge-score."""
-        return signature_of(self, **_rouge_facts())
 
 
 class _Characters:
@@ -171,22 +101,7 @@ class _Characters:
 
 
 @lru_cache(maxsize=16)
-def _rouge_scorer(kind: str, use_stemmer: bool, tokenizer: RougeTokenizer) -> Any:
+def _scorer(kind: str, use_stemmer: bool, tokenizer: RougeTokenizer) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer([kind], use_stemmer=use_stemmer, tokenizer=_Characters() if tokenizer == "char" else None)
-
-
-def _rouge_row(kind: str, sample: Sample, use_stemmer: bool, tokenizer: RougeTokenizer) -> Sequence[float]:
-    scorer = _rouge_scorer(kind, use_stemmer, tokenizer)
-    best = scorer.score_multi(list(references_of(sample)), answer_of(sample) or "")[kind]
-    return (float(best.fmeasure), 1.0)
-
-
-def _rouge_facts() -> dict[str, str]:
-    return {"rouge_score": version("rouge-score")}
-
-
-def _refuse_stemmed_characters(use_stemmer: bool, tokenizer: RougeTokenizer) -> None:
-    if use_stemmer and tokenizer == "char":
-        raise ValueError("use_stemmer needs words; tokenizer `char` has none")

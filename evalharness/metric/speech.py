@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -16,11 +16,41 @@ from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_o
 from evalharness.metric.reading import text_pair
 from evalharness.request import OutputKind, Sample
 
-_GENERATE: frozenset[OutputKind] = frozenset({"generate"})
+
+@dataclass(frozen=True, config=STRICT)
+class _ErrorRate:
+    """What the two rates have in common: parameters, and edits over units of the references."""
+
+    lowercase: bool = False
+    ignore_punctuation: bool = False
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"generate"})
+    aggregation: ClassVar[Aggregation] = "ratio"
+    unit: ClassVar[str] = "fraction"
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        if find_spec("jiwer") is None:
+            raise ValueError("jiwer is not installed; pip install 'evalharness[metrics]'")
+        return self
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) rates."""
+        edits, units = totals[..., 0], totals[..., 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate: FloatArray = np.where(units > 0, edits / units, edits)
+        return rate
+
+    def signature(self) -> str:
+        """Name all parameters and the version of jiwer."""
+        return signature_of(self, jiwer=version("jiwer"))
 
 
 @dataclass(frozen=True, config=STRICT)
-class WordErrorRate:
+class WordErrorRate(_ErrorRate):
     """WER of the corpus: inserted, deleted and substituted words of all answers, over the words of all references.
 
     As jiwer: white space separates words, and nothing is normalised unless lowercase or ignore_punctuation (Unicode
@@ -29,81 +59,27 @@ class WordErrorRate:
     Source: the definition of jiwer 4.0's `process_words`.
     """
 
-    lowercase: bool = False
-    ignore_punctuation: bool = False
-
     name: ClassVar[str] = "wer"
     columns: ClassVar[tuple[str, ...]] = ("edits", "reference_words")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
-
-    @model_validator(mode="after")
-    def _can_be_computed(self) -> WordErrorRate:
-        _check_jiwer()
-        return self
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (edits, words of the reference) for the nearest reference."""
         return _row("words", self.lowercase, self.ignore_punctuation, sample)
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) rates."""
-        return _rate(totals)
-
-    def signature(self) -> str:
-        """Name all parameters and the version of jiwer."""
-        return signature_of(self, jiwer=version("jiwer"))
-
 
 @dataclass(frozen=True, config=STRICT)
-class CharacterErrorRate:
+class CharacterErrorRate(_ErrorRate):
     """CER of the corpus: as `WordErrorRate` over characters, blanks within the text included, as jiwer counts them.
 
     Source: the definition of jiwer 4.0's `process_characters`.
     """
 
-    lowercase: bool = False
-    ignore_punctuation: bool = False
-
     name: ClassVar[str] = "cer"
     columns: ClassVar[tuple[str, ...]] = ("edits", "reference_characters")
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
-
-    @model_validator(mode="after")
-    def _can_be_computed(self) -> CharacterErrorRate:
-        _check_jiwer()
-        return self
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (edits, characters of the reference) for the nearest reference."""
         return _row("characters", self.lowercase, self.ignore_punctuation, sample)
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) rates."""
-        return _rate(totals)
-
-    def signature(self) -> str:
-        """Name all parameters and the version of jiwer."""
-        return signature_of(self, jiwer=version("jiwer"))
-
-
-def _check_jiwer() -> None:
-    if find_spec("jiwer") is None:
-        raise ValueError("jiwer is not installed; pip install 'evalharness[metrics]'")
-
-
-def _rate(totals: FloatArray) -> FloatArray:
-    edits, units = totals[..., 0], totals[..., 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate: FloatArray = np.where(units > 0, edits / units, edits)
-    return rate
 
 
 @lru_cache(maxsize=8)

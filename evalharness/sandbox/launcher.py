@@ -87,9 +87,11 @@ def bubblewrap_command(
         bwrap, "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--as-pid-1",
         *(["--disable-userns"] if _knows(bwrap, "--disable-userns") else []),
         "--hostname", "sandbox", "--ro-bind", "/usr", "/usr", *_system_folders(),
-        *(word for target, source in sources.items() for word in ("--ro-bind", str(source), str(target))),
         "--proc", "/proc", "--dev", "/dev", *_size(bwrap, size), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",  # noqa: S108
-        *_size(bwrap, size), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv",  # noqa: S108
+        *_size(bwrap, size), "--tmpfs", "/tmp",  # noqa: S108
+        # After /tmp, which would hide a Python that is installed there.
+        *(word for target, source in sources.items() for word in ("--ro-bind", str(source), str(target))),
+        "--remount-ro", "/", "--chdir", "/tmp", "--clearenv",  # noqa: S108
         *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
         "--", *interpreter.argv, "-c", _inside(interpreter.path),
     ]  # fmt: skip

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 from pathlib import Path
 
 import pytest
 
 from evalharness.errors import SandboxError
-from evalharness.sandbox import open_sandbox
+from evalharness.sandbox import FunctionTests, Program, open_sandbox, run_programs
 from evalharness.sandbox.cgroup import make_cage
 from evalharness.sandbox.interpreter import find_interpreter
 from evalharness.sandbox.sandbox import Sandbox
@@ -182,9 +183,9 @@ def test_killing_the_harness_kills_its_programs():
     assert harness.poll() is None
     harness.send_signal(signal.SIGKILL)
     harness.wait()
-    for place in (Path("/sys/fs/cgroup"), Path(tempfile.gettempdir())):  # what a killed harness cannot remove itself
-        for folder in [*place.glob(f"**/evalharness-sandbox-{harness.pid}-*")]:
-            remove(folder)
+    name = f"evalharness-sandbox-{harness.pid}-*"  # what a killed harness cannot remove itself
+    for folder in [*Path("/sys/fs/cgroup").glob(f"**/{name}"), *Path(tempfile.gettempdir()).glob(name)]:
+        remove(folder)
 
 
 def remove(folder):
@@ -228,3 +229,14 @@ def test_a_control_group_limits_kills_and_goes_away():
     finally:
         cage.remove()
     assert not any(Path(entrance).exists() for entrance in cage.entrances)
+
+
+@needs_bubblewrap
+def test_a_python_installed_below_tmp_is_seen_by_programs(tmp_path):
+    """The sandbox's own /tmp lies over the machine's; the checkout of a CI job often stands there."""
+    venv.create(tmp_path / "environment", with_pip=False, symlinks=True)
+    with open_sandbox(python=tmp_path / "environment" / "bin" / "python") as sandbox:
+        (outcome,) = run_programs(
+            [Program("def f(): return 1", FunctionTests("assert f() == 1", "f"))], sandbox=sandbox
+        )
+    assert outcome.passed, outcome

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_of
+from evalharness.metric.base import STRICT, Aggregation, FloatArray, ZeroToOne, signature_of
 from evalharness.metric.code.languages import LanguageName, ParsedLanguage, parser_versions
 from evalharness.metric.code.parts import (
     AST_COLUMNS,
@@ -38,7 +38,7 @@ Weight = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class CodeBleu:
+class CodeBleu(ZeroToOne):
     """CodeBLEU of the corpus, 0 to 1: the weighted mean of four parts, each taken over the whole corpus.
 
     language: what answers and references are written in. alpha, beta, gamma, theta: the weights of `codebleu_ngram`,
@@ -59,11 +59,8 @@ class CodeBleu:
 
     name: ClassVar[str] = "codebleu"
     columns: ClassVar[tuple[str, ...]] = (*NGRAM_COLUMNS, *WEIGHTED_COLUMNS, *AST_COLUMNS, *DATAFLOW_COLUMNS)
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "fraction"
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> CodeBleu:
@@ -99,7 +96,7 @@ class CodeBleu:
 
 
 @dataclass(frozen=True, config=STRICT)
-class CodeBleuNgram:
+class CodeBleuNgram(ZeroToOne):
     """The first part of CodeBLEU, 0 to 1: BLEU of the corpus over words between blanks, with no tokenizer at all.
 
     Smoothed as nltk's method 1: 0.1 in place of no match of an order.
@@ -109,11 +106,8 @@ class CodeBleuNgram:
 
     name: ClassVar[str] = "codebleu_ngram"
     columns: ClassVar[tuple[str, ...]] = NGRAM_COLUMNS
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return the lengths, and per order the n-grams that match and the n-grams of the answer."""
@@ -129,7 +123,7 @@ class CodeBleuNgram:
 
 
 @dataclass(frozen=True, config=STRICT)
-class CodeBleuWeightedNgram:
+class CodeBleuWeightedNgram(ZeroToOne):
     """The second part of CodeBLEU, 0 to 1: the share of the references' n-grams that answers have, keywords weighing more.
 
     The geometric mean over n-grams of 1 to 4 words between blanks. Single words weigh 1 if they are keywords of `language`,
@@ -143,11 +137,8 @@ class CodeBleuWeightedNgram:
 
     name: ClassVar[str] = "codebleu_weighted_ngram"
     columns: ClassVar[tuple[str, ...]] = WEIGHTED_COLUMNS
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "corpus"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return, per order, the n-grams of the reference that the answer has, then all of the reference."""
@@ -163,7 +154,7 @@ class CodeBleuWeightedNgram:
 
 
 @dataclass(frozen=True, config=STRICT)
-class CodeBleuAst:
+class CodeBleuAst(ZeroToOne):
     """The third part of CodeBLEU, 0 to 1: the share of subtrees of the references' syntax that occur in the answers'.
 
     Names and values are no part of a subtree, nor are comments and Python's docstrings. What is no code of `language` has
@@ -177,11 +168,8 @@ class CodeBleuAst:
 
     name: ClassVar[str] = "codebleu_ast"
     columns: ClassVar[tuple[str, ...]] = AST_COLUMNS
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (subtrees of the reference that the answer has, subtrees of the reference)."""
@@ -197,7 +185,7 @@ class CodeBleuAst:
 
 
 @dataclass(frozen=True, config=STRICT)
-class CodeBleuDataflow:
+class CodeBleuDataflow(ZeroToOne):
     """The fourth part of CodeBLEU, 0 to 1: the share of edges of the references' data flow that the answers' have.
 
     An edge says from which variables a variable gets its value; variables are numbered, so that their names do not matter.
@@ -211,11 +199,8 @@ class CodeBleuDataflow:
 
     name: ClassVar[str] = "codebleu_dataflow"
     columns: ClassVar[tuple[str, ...]] = DATAFLOW_COLUMNS
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     outputs: ClassVar[frozenset[OutputKind]] = _GENERATE
     aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (edges of the reference that the answer has, edges of the reference)."""

@@ -1,0 +1,208 @@
+"""``evalharness metric``: score two plain text files, one segment a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalharness.cli import flags
+from evalharness.errors import EXIT_OK, DataError, MetricError, UserError, suggest
+
+if TYPE_CHECKING:
+    from evalharness.metric.base import FloatArray, Metric
+    from evalharness.metric.summary import MetricSummary
+    from evalharness.request import Sample
+
+STDIN = "-"
+
+EPILOG = """\
+Examples:
+  evalharness metric bleu -r refs.txt -p preds.txt
+      BLEU of the whole file with its interval
+  evalharness metric chrf -r refs.en.txt -r more.en.txt -p preds.txt --param word_order=2
+      two references a segment, and a parameter of the metric
+  evalharness metric bleu -r refs.zh -p preds.zh --param tokenize=zh --json
+      one JSON object: name, value, interval, n, signature, parts (the sums that the value is made of)
+  my-system < source.txt | evalharness metric ter -r refs.txt -p -
+      predictions from standard input
+
+Line n of every file belongs together; a segment cannot hold a line break. docs/tasks.md lists the metrics.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "metric",
+        help="score two plain text files with one metric",
+        description="Score a file of predictions against files of references, one segment a line.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("name", metavar="NAME", help="the metric, such as bleu, chrf, ter, rougeL, exact_match")
+    add(
+        "-r",
+        "--references",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="correct segments; repeatable: several references a segment; - is standard input",
+    )
+    add("-p", "--predictions", required=True, metavar="FILE", help="segments to score; - is standard input")
+    add("--param", action="append", default=[], metavar="K=V", help="a parameter of the metric (repeatable)")
+    add("--level", type=float, default=0.95, metavar="P", help="confidence level of the interval (default: 0.95)")
+    add("--seed", type=flags.not_negative, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
+    add("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(handler=metric_command)
+
+
+def metric_command(args: argparse.Namespace) -> int:
+    """Score the files and print the value."""
+    from evalharness.metric.summary import summarise
+
+    if not 0 < args.level < 1:
+        raise UserError.at(
+            "--level", f"a confidence level lies between 0 and 1, got {args.level}", "write 0.95 for 95 %"
+        )
+    metric = _metric(args.name, args.param)
+    samples = _samples(args.references, args.predictions)
+    rows = _rows(metric, samples, args.predictions)
+    summary = summarise(metric, rows, level=args.level, seed=args.seed)
+    if args.json:
+        shown = _json(metric, summary, rows)
+        print(json.dumps(shown, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(_text(metric, summary))
+    return EXIT_OK
+
+
+def _metric(name: str, parameters: Sequence[str]) -> Metric:
+    """Build the metric, and refuse one that needs more than an answer and references."""
+    from evalharness.metric.registry import METRICS, build_metric
+
+    for text in parameters:
+        if not text.partition("=")[0].strip() or "=" not in text:
+            raise UserError.at("--param", f"{text!r} is not of the form k=v", "write, for example, --param tokenize=zh")
+    metric = build_metric(name, flags.assignments(parameters), where="--param" if parameters else "metric")
+    fitting = [known for known in METRICS if "generate" in METRICS[known].outputs]
+    if "generate" not in metric.outputs:
+        what = f"metric `{name}` scores {', '.join(sorted(metric.outputs))}, and not texts"
+        raise MetricError.at("metric", what, suggest(name, fitting, noun="metrics of texts", limit=60))
+    if getattr(metric, "needs_execution", False):
+        what = f"metric `{name}` judges executed programs, and nothing is executed here"
+        raise MetricError.at("metric", what, "write a task with `execute:`, and use `evalharness score`")
+    if getattr(metric, "least_repeats", 1) > 1:
+        what = f"metric `{name}` compares several answers a document, and a file has one a line"
+        raise MetricError.at("metric", what, "write a task with `repeats:`, and use `evalharness score`")
+    return metric
+
+
+def _samples(references: Sequence[str], predictions: str) -> list[Sample]:
+    """Return one sample a line; raises DataError where files cannot be read or differ in length."""
+    from evalharness.request import Document, Generated, RequestKey, Sample
+
+    if [*references, predictions].count(STDIN) > 1:
+        raise UserError.at(STDIN, "standard input can be read once", "name a file for the others")
+    answers = _lines(predictions)
+    correct = [_lines(name) for name in references]
+    for name, lines in zip(references, correct, strict=True):
+        if len(lines) != len(answers):
+            what = f"{name} has {_counted(lines)}, {predictions} has {_counted(answers)}"
+            raise DataError.at("", what, "line n of every file must belong together")
+    if not answers:
+        raise DataError.at(predictions, "the file holds no segment", "write one a line")
+    return [
+        Sample(
+            task="metric",
+            document=Document(str(i), {}, ""),
+            prompt="",
+            references=tuple(lines[i] for lines in correct),
+            responses=((Generated(RequestKey("metric", str(i)), answer, len(answer.split()), "eos"),),),
+            input_hash="",
+            answers=(answer,),
+        )
+        for i, answer in enumerate(answers)
+    ]
+
+
+def _counted(lines: Sequence[str]) -> str:
+    return "1 line" if len(lines) == 1 else f"{len(lines)} lines"
+
+
+def _lines(name: str) -> list[str]:
+    """Return the lines of a file; only a line feed ends one, as for `wc` and sacrebleu, whatever Unicode calls a break."""
+    try:
+        content = sys.stdin.buffer.read() if name == STDIN else Path(name).expanduser().read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as fault:
+        raise DataError.at(
+            name, f"cannot be read: {(fault.strerror or str(fault)).lower()}", "check the path"
+        ) from None
+    except UnicodeDecodeError as fault:
+        line = fault.object[: fault.start].count(b"\n") + 1
+        raise DataError.at(f"{name}:{line}", f"not UTF-8 text (byte {fault.start})", "save the file as UTF-8") from None
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _rows(metric: Metric, samples: Sequence[Sample], where: str) -> FloatArray:
+    """Return the (n, k) statistics of the segments; raises DataError that names a line which cannot be scored."""
+    import numpy as np
+
+    from evalharness.cli.console import ConsoleProgress
+    from evalharness.metric.base import Prepares
+
+    if isinstance(metric, Prepares):
+        progress = ConsoleProgress()
+        progress.stage(f"computing {metric.name}")
+
+        def advance(n_items: int) -> None:
+            for _ in range(n_items):
+                progress.advance(0)
+
+        try:
+            metric.prepare(samples, advance)
+        finally:
+            progress.close()
+    rows = []
+    for number, sample in enumerate(samples, start=1):
+        try:
+            rows.append(metric.row(sample))
+        except ValueError as fault:
+            raise DataError.at(f"{where}:{number}", f"metric `{metric.name}` cannot score this line: {fault}") from None
+    return np.array(rows, dtype=np.float64).reshape(len(samples), len(metric.columns))
+
+
+def _json(metric: Metric, summary: MetricSummary, rows: FloatArray) -> dict[str, Any]:
+    interval = None
+    if summary.low is not None:
+        interval = {"low": summary.low, "high": summary.high, "level": summary.level, "method": summary.method}
+    return {
+        "name": metric.name,
+        "value": summary.value,
+        "interval": interval,
+        "n": summary.n,
+        "signature": metric.signature(),
+        "unit": metric.unit,
+        "parts": dict(zip(metric.columns, map(float, rows.sum(axis=0)), strict=True)),
+        "absence": summary.absence,
+    }
+
+
+def _text(metric: Metric, summary: MetricSummary) -> str:
+    from evalharness.run.digits import decimals_of, shown_value
+
+    value = f"{metric.name} = {shown_value(summary.value, summary.low, summary.high)}"
+    if summary.low is not None and summary.high is not None:
+        decimals = decimals_of(summary.low, summary.high)
+        bounds = f"[{summary.low:.{decimals}f}, {summary.high:.{decimals}f}]"
+        value += f"  {bounds} at {summary.level * 100:g} % ({summary.method})"
+    absence = f"  ({summary.absence})" if summary.absence else ""
+    return f"{value}  n = {summary.n}{absence}\n{metric.signature()}"
