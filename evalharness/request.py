@@ -32,6 +32,9 @@ class Message:
     text: str
 
 
+#: Bytes of UTF-8 that are compressed at a time, as in Deletang et al. 2023 (arXiv:2309.10668).
+CHUNK_BYTES = 2048
+
 #: What a task asks of the model in the end.
 OutputKind = Literal["generate", "choose", "score", "perplexity"]
 
@@ -115,7 +118,16 @@ class ScoreText:
     windows: Windows = field(default_factory=Windows)
 
 
-Request = Generate | Score | ScoreText
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """Ask to compress `text` without loss, by the model's own probabilities; see `text_chunks` for how it is cut."""
+
+    key: RequestKey
+    text: str
+    chunk_bytes: int = CHUNK_BYTES
+
+
+Request = Generate | Score | ScoreText | Compress
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +180,21 @@ class TextScored:
 
 
 @dataclass(frozen=True, slots=True)
+class Compressed:
+    """The size of a text after compression; there is one only where decompression gave back every byte.
+
+    n_bytes: of the text in UTF-8. n_compressed_bytes: of all its n_chunks chunks, the length of each included.
+    n_tokens: coded in all.
+    """
+
+    key: RequestKey
+    n_bytes: int
+    n_compressed_bytes: int
+    n_chunks: int
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A request that got no answer; error says why. Counted, never dropped."""
 
@@ -175,7 +202,7 @@ class Failed:
     error: str
 
 
-Response = Generated | Scored | TextScored | Failed
+Response = Generated | Scored | TextScored | Compressed | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +252,25 @@ class Sample:
     n_step_slots: int = 0
     cluster: str | None = None
     error: str | None = None
+
+
+def text_chunks(text: str, chunk_bytes: int = CHUNK_BYTES) -> list[str]:
+    """Cut a text into chunks of at most `chunk_bytes` bytes of UTF-8, never within a character.
+
+    Raises ValueError if `chunk_bytes` is less than the 4 bytes that a character may need.
+    """
+    if chunk_bytes < 4:
+        raise ValueError(f"a chunk of {chunk_bytes} bytes does not hold every character")
+    data = text.encode()
+    chunks: list[str] = []
+    begin = 0
+    while begin < len(data):
+        end = min(begin + chunk_bytes, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # a continuation byte: its character began before the cut
+            end -= 1
+        chunks.append(data[begin:end].decode())
+        begin = end
+    return chunks
 
 
 def derived_seed(*names: object) -> int:

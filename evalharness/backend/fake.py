@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import time
@@ -20,6 +21,8 @@ from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity,
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Compress,
+    Compressed,
     Decoding,
     Failed,
     Generate,
@@ -32,6 +35,7 @@ from evalharness.request import (
     Scored,
     ScoreText,
     TextScored,
+    text_chunks,
 )
 from evalharness.yaml_source import problems_of
 
@@ -75,7 +79,7 @@ def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
 class FakeBackend:
     """Answers every kind of request without a model."""
 
-    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText})
+    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText, Compress})
 
     def __init__(self, name: str, options: FakeOptions) -> None:
         self._name = name
@@ -112,7 +116,7 @@ class FakeBackend:
                     max_new_tokens += request.decoding.max_new_tokens
                 case Score():
                     prompt_tokens += _n_words(plain_prompt(request.prompt)) + _n_words(request.continuation)
-                case ScoreText():
+                case ScoreText() | Compress():
                     prompt_tokens += _n_words(request.text)
                 case _:
                     assert_never(request)
@@ -128,7 +132,7 @@ class FakeBackend:
     def _respond(self, request: Request) -> Response:
         if request.key.document_id in self._options.fail:
             return Failed(request.key, "the fake backend was told to fail this document")
-        response: Generated | Scored | TextScored
+        response: Generated | Scored | TextScored | Compressed
         match request:
             case Generate():
                 response = self._generate(request)
@@ -139,6 +143,9 @@ class FakeBackend:
                 self._counts["prompt_tokens"] += response.n_prompt_tokens + response.n_tokens
             case ScoreText():
                 response = _score_text(request)
+                self._counts["prompt_tokens"] += response.n_tokens
+            case Compress():
+                response = _compress(request)
                 self._counts["prompt_tokens"] += response.n_tokens
             case _:
                 assert_never(request)
@@ -190,6 +197,19 @@ def _score_text(request: ScoreText) -> TextScored:
         n_tokens=n_tokens,
         n_bytes=len(request.text.encode()),
         n_words=len(re.split(r"\s+", request.text)),
+    )
+
+
+def _compress(request: Compress) -> Compressed:
+    """Make up what an ideal coder of the made-up probabilities would write, and two bytes of length a chunk."""
+    chunks = text_chunks(request.text, request.chunk_bytes)
+    bits = [-_made_up_logprob("", chunk) * _n_words(chunk) / math.log(2) for chunk in chunks]
+    return Compressed(
+        key=request.key,
+        n_bytes=len(request.text.encode()),
+        n_compressed_bytes=sum(2 + math.ceil(size / 8) for size in bits),
+        n_chunks=len(chunks),
+        n_tokens=sum(map(_n_words, chunks)),
     )
 
 

@@ -17,6 +17,7 @@ from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity,
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Compress,
     Failed,
     Generate,
     Generated,
@@ -129,6 +130,8 @@ class ReplayBackend:
                 return self._scored(request, prediction)
             case ScoreText():
                 return self._text_scored(request, prediction)
+            case Compress():
+                return Failed(key, "predictions cannot compress a text: that needs a model's probabilities")
             case _:
                 assert_never(request)
 

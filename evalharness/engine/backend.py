@@ -15,17 +15,20 @@ import torch
 import transformers
 
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
-from evalharness.engine.checkpoint import Checkpoint, open_checkpoint
+from evalharness.engine.checkpoint import Checkpoint, Kind, open_checkpoint
+from evalharness.engine.compress import compress_batch
 from evalharness.engine.decode import Continuation, generate_batch
-from evalharness.engine.encode import Encoder, GenerateJob, ScoreJob
+from evalharness.engine.encode import CompressJob, Encoder, GenerateJob, ScoreJob
 from evalharness.engine.fingerprint import text_fingerprint, tokenizer_fingerprint, weight_facts, weight_files
 from evalharness.engine.load import LoadedModel, load_model
 from evalharness.engine.plan import (
     Batch,
+    CompressRow,
     GenerateRow,
     Place,
     ScoreRow,
     batches,
+    compress_rows,
     generate_rows,
     is_answered,
     score_rows,
@@ -34,6 +37,8 @@ from evalharness.engine.score import QueryScore, score_batch
 from evalharness.errors import EngineError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Compress,
+    Compressed,
     Failed,
     Generate,
     Generated,
@@ -48,8 +53,17 @@ from evalharness.request import (
 
 _DEFAULT_BATCH_TOKENS = {"cuda": 32768}
 _DEFAULT_BATCH_TOKENS_ELSEWHERE = 4096
+#: A row of compression counts for at least this many tokens: each holds several tables of the whole vocabulary, however short.
+_LEAST_COMPRESS_WIDTH = 128
 
-R = TypeVar("R", ScoreRow, GenerateRow)
+#: What each kind of model can be asked.
+_CAPABILITIES: dict[Kind, frozenset[type]] = {
+    "decoder": frozenset({Generate, Score, ScoreText, Compress}),
+    "encoder_decoder": frozenset({Generate, Score, ScoreText}),
+    "masked": frozenset({Score, ScoreText}),
+}
+
+R = TypeVar("R", ScoreRow, GenerateRow, CompressRow)
 A = TypeVar("A")
 
 
@@ -70,8 +84,7 @@ class TransformersBackend:
         self._counters: defaultdict[str, float] = defaultdict(float)
         self._identity: ModelIdentity | None = None
         self._most_tokens = math.inf  # padded tokens a batch may have, lowered when memory runs out
-        masked = self._checkpoint.kind == "masked"
-        self.capabilities: frozenset[type] = frozenset({Score, ScoreText} if masked else {Generate, Score, ScoreText})
+        self.capabilities: frozenset[type] = _CAPABILITIES[self._checkpoint.kind]
 
     def identity(self) -> ModelIdentity:
         """Say which model this is; reads headers of the weight files, not the weights."""
@@ -85,9 +98,12 @@ class TransformersBackend:
         _refuse_duplicates(requests)
         score_jobs: list[ScoreJob] = []
         generate_jobs: list[GenerateJob] = []
+        compress_jobs: list[CompressJob] = []
         for outcome in self._encoder.encode(requests):
             if isinstance(outcome, ScoreJob):
                 score_jobs.append(outcome)
+            elif isinstance(outcome, CompressJob):
+                compress_jobs.append(outcome)
             elif isinstance(outcome, Failed):
                 if outcome.key not in done:
                     yield outcome
@@ -95,6 +111,7 @@ class TransformersBackend:
                 generate_jobs.append(outcome)
         yield from self._score(score_jobs, done)
         yield from self._generate(generate_jobs, done)
+        yield from self._compress(compress_jobs, done)
 
     def count_tokens(self, requests: Sequence[Request]) -> TokenCounts:
         """Count tokens without reading the weights: `prompt_tokens` are what the model reads, identical work once."""
@@ -102,6 +119,9 @@ class TransformersBackend:
         score_jobs: list[ScoreJob] = []
         for outcome in self._encoder.encode(requests):
             if isinstance(outcome, Failed):
+                continue
+            if isinstance(outcome, CompressJob):
+                prompt_tokens += 2 * outcome.n_tokens  # to encode and to decode
                 continue
             truncated += outcome.truncated_tokens > 0
             if isinstance(outcome, ScoreJob):
@@ -126,7 +146,7 @@ class TransformersBackend:
         if self._checkpoint.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    # The two kinds of work.
+    # The three kinds of work.
 
     def _score(self, jobs: Sequence[ScoreJob], done: frozenset[RequestKey]) -> Iterator[Response]:
         rows, places = score_rows(jobs)
@@ -170,6 +190,27 @@ class TransformersBackend:
                 self._counters["generated_tokens"] += len(answer.ids) if isinstance(answer, Continuation) else 0
                 # Prompts that were cut to the same tokens share a row, yet each has its own count of what was cut.
                 yield from (generate_response(job_of[key], answer) for key in row.keys if key not in done)
+
+    def _compress(self, jobs: Sequence[CompressJob], done: frozenset[RequestKey]) -> Iterator[Response]:
+        rows, places = compress_rows(jobs)
+        job_of = {job.request.key: job for job in jobs}
+        waiting = {key: len(set(found)) for key, found in places.items()}
+        sizes: dict[int, int | str] = {}
+        context = self._checkpoint.context_tokens
+
+        def width(row: CompressRow) -> int:
+            return max(row.width, _LEAST_COMPRESS_WIDTH)
+
+        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=width):
+            if is_answered(batch.rows, done):
+                continue
+            for index, size in self._run_batch(batch, lambda model, part: compress_batch(model, part, context)):
+                sizes[index] = size
+                self._counters["prompt_tokens"] += 2 * rows[index].width
+                for key in rows[index].keys:
+                    waiting[key] -= 1
+                    if not waiting[key] and key not in done:
+                        yield compress_response(job_of[key], [sizes[row] for row in places[key]])
 
     def _run_batch(
         self, batch: Batch[R], compute: Callable[[LoadedModel, Sequence[R]], Sequence[A]]
@@ -281,6 +322,16 @@ def score_response(
         return Scored(request.key, total, job.n_tokens, n_bytes, is_greedy, job.n_prompt_tokens, job.truncated_tokens)
     n_words = len(re.split(r"\s+", request.text))
     return TextScored(request.key, total, job.n_tokens, len(request.text.encode()), n_words)
+
+
+def compress_response(job: CompressJob, sizes: Sequence[int | str]) -> Response:
+    """Sum the sizes of a text's chunks; one that could not be compressed fails the request."""
+    request, total = job.request, 0
+    for size in sizes:
+        if isinstance(size, str):
+            return Failed(request.key, size)
+        total += size
+    return Compressed(request.key, len(request.text.encode()), total, len(sizes), job.n_tokens)
 
 
 def generate_response(job: GenerateJob, answer: Continuation | str | None) -> Response:

@@ -15,10 +15,23 @@ import jinja2
 from evalharness.engine.checkpoint import Checkpoint
 from evalharness.engine.texts import Ids, Texts, split_whitespace
 from evalharness.engine.windows import Unanswerable, cut_text
-from evalharness.request import Failed, Generate, Message, Prompt, Request, Score, ScoreText, Windows
+from evalharness.request import (
+    Compress,
+    Failed,
+    Generate,
+    Message,
+    Prompt,
+    Request,
+    Score,
+    ScoreText,
+    Windows,
+    text_chunks,
+)
 
 #: Requests encoded at a time; their texts are tokenised in one call, each distinct text once.
 _CHUNK_REQUESTS = 4096
+#: Tokens that a chunk may have for compression: its length is coded in two bytes.
+MAX_CHUNK_TOKENS = (1 << 16) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,20 @@ class GenerateJob:
     truncated_tokens: int
 
 
-Job = ScoreJob | GenerateJob
+@dataclass(frozen=True, slots=True)
+class CompressJob:
+    """A request for compression: of each chunk, the token to condition on and the chunk's own ids."""
+
+    request: Compress
+    chunks: tuple[Ids, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens to be coded."""
+        return sum(len(ids) - 1 for ids in self.chunks)
+
+
+Job = ScoreJob | GenerateJob | CompressJob
 
 
 class Encoder:
@@ -75,14 +101,7 @@ class Encoder:
             yield from self._encode_chunk(chunk)
 
     def _encode_chunk(self, requests: Sequence[Request]) -> Iterator[Job | Failed]:
-        prompts: dict[Prompt, str] = {}
-        failures: dict[Prompt, str] = {}
-        for request in requests:
-            if not isinstance(request, ScoreText) and request.prompt not in prompts and request.prompt not in failures:
-                try:
-                    prompts[request.prompt] = self._render(request.prompt)
-                except Unanswerable as reason:
-                    failures[request.prompt] = str(reason)
+        prompts, failures = self._rendered(requests)
         texts = Texts(self._tokenizer, self._bos_text(), self._n_suffix)
         for request in requests:
             self._collect(request, prompts, texts)
@@ -91,6 +110,8 @@ class Encoder:
             try:
                 if isinstance(request, ScoreText):
                     yield self._score_text(request, texts)
+                elif isinstance(request, Compress):
+                    yield self._compress(request, texts)
                 elif request.prompt in failures:
                     yield Failed(request.key, failures[request.prompt])
                 elif isinstance(request, Score):
@@ -100,6 +121,18 @@ class Encoder:
             except Unanswerable as reason:
                 yield Failed(request.key, str(reason))
 
+    def _rendered(self, requests: Sequence[Request]) -> tuple[dict[Prompt, str], dict[Prompt, str]]:
+        """Turn each distinct prompt into text; returns the texts, and why other prompts could not be turned into one."""
+        prompts: dict[Prompt, str] = {}
+        failures: dict[Prompt, str] = {}
+        asked = [request for request in requests if isinstance(request, Generate | Score)]
+        for prompt in dict.fromkeys(request.prompt for request in asked):
+            try:
+                prompts[prompt] = self._render(prompt)
+            except Unanswerable as reason:
+                failures[prompt] = str(reason)
+        return prompts, failures
+
     # Which texts a request needs, so that all are tokenised in one call.
 
     def _collect(self, request: Request, prompts: dict[Prompt, str], texts: Texts) -> None:
@@ -107,6 +140,9 @@ class Encoder:
             texts.want(request.text, specials=False)
             if self._kind == "encoder_decoder":
                 texts.want("", specials=True)
+        elif isinstance(request, Compress):
+            for chunk in text_chunks(request.text, request.chunk_bytes):
+                texts.want(chunk, specials=False)
         elif request.prompt in prompts:
             prompt = prompts[request.prompt]
             if isinstance(request, Generate):
@@ -119,7 +155,7 @@ class Encoder:
             else:
                 texts.want(prompt + continuation, specials=True)
 
-    # The three kinds of request.
+    # The four kinds of request.
 
     def _score(self, request: Score, prompt: str, texts: Texts) -> ScoreJob:
         if not request.continuation:
@@ -244,6 +280,24 @@ class Encoder:
         ids = texts.opened(prompt) or self._prefix()
         truncated = max(0, len(ids) - (context - new))
         return GenerateJob(request, ids[truncated:], truncated)
+
+    def _compress(self, request: Compress, texts: Texts) -> CompressJob:
+        if self._kind != "decoder":
+            raise Unanswerable("only a decoder's probabilities can be decoded again, token by token")
+        chunks = text_chunks(request.text, request.chunk_bytes)
+        if not chunks:
+            raise Unanswerable("the text is empty: there is nothing to compress")
+        for number, chunk in enumerate(chunks, 1):
+            ids = texts.ids(chunk, specials=False)
+            if self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False) != chunk:
+                raise Unanswerable(
+                    f"the tokenizer does not give back chunk {number} of {len(chunks)}: to compress its tokens would not "
+                    "be lossless"
+                )
+            if len(ids) > MAX_CHUNK_TOKENS:
+                raise Unanswerable(f"chunk {number} has {len(ids)} tokens, its length is coded in two bytes")
+        prefix = self._prefix()
+        return CompressJob(request, tuple(prefix + texts.ids(chunk, specials=False) for chunk in chunks))
 
     # Parts.
 

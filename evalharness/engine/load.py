@@ -31,7 +31,7 @@ class LoadedModel:
 
     pad_token_id fills batches and is always masked. keeps_logits: its forward takes ``logits_to_keep``.
     refuses_left_padding: a recurrent state would read it as text, and an adapter's learned tokens would lie before it, at
-    positions that shift with it.
+    positions that shift with it. prepends_tokens: an adapter does that.
     """
 
     model: Any
@@ -40,6 +40,7 @@ class LoadedModel:
     pad_token_id: int
     keeps_logits: bool
     refuses_left_padding: bool
+    prepends_tokens: bool = False
 
 
 def load_model(checkpoint: Checkpoint) -> LoadedModel:
@@ -86,6 +87,7 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
         pad_token_id=_pad_token_id(checkpoint),
         keeps_logits="logits_to_keep" in inspect.signature(plain.forward).parameters and not _prepends_tokens(model),
         refuses_left_padding=bool(getattr(plain, "_is_stateful", False)) or _prepends_tokens(model),
+        prepends_tokens=_prepends_tokens(model),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from evalharness.engine.encode import GenerateJob, Piece, ScoreJob
+from evalharness.engine.encode import CompressJob, GenerateJob, Piece, ScoreJob
 from evalharness.engine.texts import Ids
 from evalharness.request import RequestKey
 
@@ -49,6 +49,22 @@ class GenerateRow:
         """Tokens that the model reads and writes at most, over all beams."""
         decoding = self.job.request.decoding
         return (len(self.job.ids) + decoding.max_new_tokens) * decoding.beams
+
+
+@dataclass(slots=True)
+class CompressRow:
+    """One line of a compression batch: a chunk, shared by every request that has it.
+
+    ids: the token before the text, which is not coded, and the chunk's tokens. keys: who asks.
+    """
+
+    ids: Ids
+    keys: list[RequestKey] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Tokens that the model reads to encode this row, and again to decode it."""
+        return len(self.ids) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,23 @@ def generate_rows(jobs: Sequence[GenerateJob]) -> list[GenerateRow]:
     return list(rows.values())
 
 
+def compress_rows(jobs: Sequence[CompressJob]) -> tuple[list[CompressRow], dict[RequestKey, list[int]]]:
+    """Merge the chunks of all jobs into distinct rows; returns the rows and the indices of each request's, in order."""
+    rows: dict[bytes, CompressRow] = {}
+    index_of: dict[bytes, int] = {}
+    places: dict[RequestKey, list[int]] = {}
+    for job in sorted(jobs, key=lambda job: job.request.key):
+        key = job.request.key
+        for ids in job.chunks:
+            identity = ids.tobytes()
+            index_of.setdefault(identity, len(index_of))
+            row = rows.setdefault(identity, CompressRow(ids))
+            if not row.keys or row.keys[-1] != key:
+                row.keys.append(key)
+        places[key] = [index_of[ids.tobytes()] for ids in job.chunks]
+    return list(rows.values()), places
+
+
 def batches(
     rows: Sequence[R],
     *,
@@ -134,6 +167,6 @@ def batches(
         start = end
 
 
-def is_answered(rows: Iterable[ScoreRow | GenerateRow], answered: Collection[RequestKey]) -> bool:
+def is_answered(rows: Iterable[ScoreRow | GenerateRow | CompressRow], answered: Collection[RequestKey]) -> bool:
     """Say whether nobody waits for any of these rows."""
     return all(key in answered for row in rows for key in row.keys)

@@ -33,8 +33,9 @@ class _Described(Protocol):
     samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
     unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
 
-    Five more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
-    well. ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
+    Six more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
+    well. ``needs_compression: ClassVar[bool]``: the text of `perplexity` is compressed as well, as the second response.
+    ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
     ``least_repeats: int``: how often a document must be asked. ``needs_execution: ClassVar[bool]``: answers are run as programs
     first. ``prepare``: see `Prepares`.
     """

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, assert_never
 
 from evalharness.errors import EngineError, StoreError
-from evalharness.request import Failed, Generated, RequestKey, Response, Scored, TextScored
+from evalharness.request import Compressed, Failed, Generated, RequestKey, Response, Scored, TextScored
 from evalharness.run.atomic import sync_directory
 from evalharness.run.lock import LOCK_FILE, take_lock
 
@@ -71,6 +71,15 @@ def encode_response(response: Response) -> dict[str, Any]:
                 "n_bytes": response.n_bytes,
                 "n_words": response.n_words,
             }
+        case Compressed():
+            return {
+                "kind": "compressed",
+                "key": key,
+                "n_bytes": response.n_bytes,
+                "n_compressed_bytes": response.n_compressed_bytes,
+                "n_chunks": response.n_chunks,
+                "n_tokens": response.n_tokens,
+            }
         case Failed():
             return {"kind": "failed", "key": key, "error": response.error}
         case _:
@@ -93,6 +102,8 @@ def decode_response(encoded: Mapping[str, Any]) -> Response:
             return Scored(key=key, **fields)
         case "text_scored":
             return TextScored(key=key, **fields)
+        case "compressed":
+            return Compressed(key=key, **fields)
         case "failed":
             return Failed(key=key, **fields)
         case _:

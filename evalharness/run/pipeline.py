@@ -16,7 +16,7 @@ from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, BackendFactory, EngineSettings
 from evalharness.errors import EngineError, ModelError, Problem
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Failed, Generated, Request, RequestKey, Response, Scored, TextScored
+from evalharness.request import Compressed, Failed, Generated, Request, RequestKey, Response, Scored, TextScored
 from evalharness.run.journal import Journal
 from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
@@ -166,7 +166,12 @@ def refuse_early(specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[Prepa
 
 def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[PreparedTask]) -> None:
     """Refuse, all at once, the tasks that need a kind of request which the backend cannot answer."""
-    verbs = {"Generate": "generate text", "Score": "score continuations", "ScoreText": "score whole texts"}
+    verbs = {
+        "Generate": "generate text",
+        "Score": "score continuations",
+        "ScoreText": "score whole texts",
+        "Compress": "compress texts",
+    }
     problems = []
     for task in tasks:
         lacking = sorted(kind.__name__ for kind in task.request_types - backend.capabilities)
@@ -288,7 +293,7 @@ def _n_tokens(response: Response) -> int:
             return response.n_prompt_tokens + response.n_tokens
         case Scored():
             return response.n_prompt_tokens + response.n_tokens
-        case TextScored():
+        case TextScored() | Compressed():
             return response.n_tokens
         case Failed():
             return 0

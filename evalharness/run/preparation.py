@@ -12,7 +12,7 @@ from pathlib import Path
 from evalharness.errors import MetricError, Problem, TaskError, UserError, suggest
 from evalharness.metric.base import Metric
 from evalharness.metric.registry import METRICS, build_metric
-from evalharness.request import Document, Generate, Request, Score, ScoreText
+from evalharness.request import Compress, Document, Generate, Request, Score, ScoreText
 from evalharness.task.documents import data_hash, read_split
 from evalharness.task.filters import Filter, build_filter
 from evalharness.task.loading import LoadedTask
@@ -65,7 +65,8 @@ class PreparedTask:
     @property
     def request_types(self) -> frozenset[type]:
         """The kinds of request that this task needs answered."""
-        return frozenset(REQUEST_TYPES[step.output.kind] for step in self.task.spec.all_steps)
+        types = {REQUEST_TYPES[step.output.kind] for step in self.task.spec.all_steps}
+        return frozenset({*types, Compress} if self.prompter.compression else types)
 
     def first_requests(self) -> Iterator[Request]:
         """Yield what the first step asks, document by document."""
@@ -102,7 +103,16 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     documents = make_documents(task, rows)[: settings.limit]
     n_shots, pool = _shots(task, settings)
     unconditional = any(getattr(metric, "needs_unconditional", False) for _, metric in metrics)
-    prompter = Prompter(task, pool, n_shots=n_shots, seed=settings.seed, chat=chat, unconditional=unconditional)
+    compression = any(getattr(metric, "needs_compression", False) for _, metric in metrics)
+    prompter = Prompter(
+        task,
+        pool,
+        n_shots=n_shots,
+        seed=settings.seed,
+        chat=chat,
+        unconditional=unconditional,
+        compression=compression,
+    )
     asked = tuple(prompter.ask(document) for document in documents)
     if programs is not None:
         for item in asked:  # with the reference as the answer: a fault of the templates shows before a model is asked

@@ -11,6 +11,8 @@ from evalharness.backend.fake import text_before_stop
 from evalharness.errors import DataError, Problem, UserError
 from evalharness.metric.base import SumMetric
 from evalharness.request import (
+    Compress,
+    Compressed,
     Document,
     Generate,
     Generated,
@@ -144,3 +146,5 @@ def _ideal(request: Request, asked: Asked, prepared: PreparedTask) -> Response:
             return Scored(key, 0.0 if right else -1e9, 1, n_bytes, right)
         case ScoreText(key=key, text=text):
             return TextScored(key, -1.0, 1, max(1, len(text.encode())), 1)
+        case Compress(key=key, text=text):
+            return Compressed(key, max(1, len(text.encode())), 1, 1, 1)

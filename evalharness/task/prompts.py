@@ -13,6 +13,7 @@ import numpy as np
 
 from evalharness.errors import DataError, TaskError, suggest
 from evalharness.request import (
+    Compress,
     Document,
     Generate,
     Message,
@@ -69,6 +70,7 @@ class Prompter:
 
     pool: where shots come from; n_shots: how many. chat: whether prompts are the turns of a chat.
     unconditional: whether choices are also scored without the prompt (for mutual information).
+    compression: whether texts are also compressed, in slot 1.
 
     Raises TaskError for a template that does not compile.
     """
@@ -82,10 +84,12 @@ class Prompter:
         seed: int,
         chat: bool,
         unconditional: bool = False,
+        compression: bool = False,
     ) -> None:
         self.task = task
         self.spec = task.spec
         self.n_shots = n_shots
+        self.compression = compression
         self._pool = pool
         self._seed = seed
         self._chat = chat
@@ -155,7 +159,8 @@ class Prompter:
             seed = derived_seed(self._seed, self.spec.name, asked.document.id, repeat, step)
             return [Generate(key(), prompt, spec.output.generate.decoding(), seed)]
         if spec.output.perplexity:
-            return [ScoreText(key(), asked.prompt, spec.output.perplexity.windows())]
+            scored = ScoreText(key(), asked.prompt, spec.output.perplexity.windows())
+            return [scored, Compress(key(1), asked.prompt)] if self.compression else [scored]
         delimiter = "" if self._chat else self.spec.delimiter
         if spec.output.score:
             return [Score(key(), prompt, delimiter + asked.references[0])]
@@ -365,6 +370,8 @@ def describe(request: Request) -> Mapping[str, Any]:
         case ScoreText(text=text, windows=windows):
             cut = {"max_tokens": windows.max_tokens, "stride": windows.stride}
             return {**base, "kind": "perplexity", "prompt": text, "windows": cut}
+        case Compress(text=text, chunk_bytes=chunk_bytes):
+            return {**base, "kind": "compress", "prompt": text, "chunk_bytes": chunk_bytes}
 
 
 def _plain(prompt: Prompt) -> Any:

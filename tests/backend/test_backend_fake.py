@@ -10,7 +10,7 @@ from evalharness.backend.fake import CRASH_EXIT_CODE
 from evalharness.backend.protocol import Backend, EngineSettings, TokenCounts
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Decoding, Failed, Generate, Message, RequestKey, Score
+from evalharness.request import Compress, Compressed, Decoding, Failed, Generate, Message, RequestKey, Score
 
 KEY = RequestKey("t", "d")
 SAMPLED = Decoding(temperature=1.0)
@@ -52,6 +52,15 @@ def test_greedy_answers_do_not_look_at_the_seed() -> None:
 def test_sampled_answers_differ_by_seed() -> None:
     texts = {text_of(fake(), Generate(KEY, "a b c d e f g", SAMPLED, seed)) for seed in range(10)}
     assert len(texts) > 5
+
+
+def test_a_text_is_compressed_chunk_by_chunk() -> None:
+    (whole,) = fake().run([Compress(KEY, "one two three four", 9)])
+    assert (whole.n_bytes, whole.n_chunks, whole.n_tokens) == (18, 2, 5)  # "one two t" and "hree four"
+    parts = [Compress(RequestKey("t", "d", i), text) for i, text in enumerate(["one two t", "hree four"])]
+    apart = list(fake().run(parts))
+    assert all(isinstance(response, Compressed) for response in apart)
+    assert whole.n_compressed_bytes == sum(response.n_compressed_bytes for response in apart) > 4
 
 
 def test_a_document_has_no_part_in_the_answer() -> None:

@@ -11,7 +11,7 @@ from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, EngineSettings
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Decoding, Failed, Generate, RequestKey, Score, ScoreText
+from evalharness.request import Compress, Decoding, Failed, Generate, RequestKey, Score, ScoreText
 
 Replay = Callable[..., Backend]
 GREEDY = Decoding()
@@ -178,3 +178,10 @@ def test_logprobs_follow_the_choices_also_behind_earlier_steps(tmp_path):
     backend = open_backend(ModelSpec(name="p", backend="replay", path=str(path)), EngineSettings())
     requests = [Score(RequestKey("t", "a", slot), "prompt", f" choice {slot}") for slot in (2, 1)]
     assert [response.logprob for response in backend.run(requests)] == [-2.0, -1.0]
+
+
+def test_predictions_do_not_compress(replay: Replay) -> None:
+    backend = replay({"document_id": "a", "logprobs": [-1.0]})
+    assert Compress not in backend.capabilities
+    (failed,) = backend.run([Compress(RequestKey("t", "a", 1), "some text")])
+    assert "cannot compress" in failed.error

@@ -9,7 +9,7 @@ from engine_oracle import plain_score
 from evalharness.backend.protocol import EngineSettings
 from evalharness.engine.backend import open_backend
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Decoding, Generate, RequestKey, Score
+from evalharness.request import Compress, Compressed, Decoding, Generate, RequestKey, Score
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,3 +40,13 @@ def test_answers_do_not_depend_on_the_batch(checkpoints, name, decoding):
     together = {response.key: response for response in open_backend(spec, EngineSettings()).run(asked)}
     alone = {response.key: response for response in open_backend(spec, EngineSettings(batch_tokens=1)).run(asked)}
     assert together == alone
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@pytest.mark.parametrize("batch_tokens", [1, None])
+def test_texts_are_compressed_without_loss(checkpoints, name, batch_tokens):
+    backend = open_backend(
+        ModelSpec(name=name, path=str(checkpoints[name]), device="cuda"), EngineSettings(batch_tokens)
+    )
+    asked = [Compress(RequestKey("t", str(i)), prompt * 20) for i, prompt in enumerate(PROMPTS)]
+    assert all(isinstance(response, Compressed) for response in backend.run(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from evalharness.backend.protocol import EngineSettings
 from evalharness.engine.backend import open_backend
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Decoding, Generate, Request, RequestKey, Score, ScoreText
+from evalharness.request import Compress, Compressed, Decoding, Generate, Request, RequestKey, Score, ScoreText
 
 REGISTRATIONS = Path(__file__).parents[2] / "configs" / "models"
 CLASSES = {
@@ -252,3 +253,18 @@ def test_registered_kinds_are_what_the_engine_finds(small):
 
 def test_every_registered_type_has_a_size():
     assert set(REGISTERED) <= set(SIZES)
+
+
+def test_decoders_compress_a_text_to_its_ideal_size(small):
+    model, _, kind, folder = small
+    if kind != "decoder":
+        return
+    compress, score = Compress(RequestKey("t", "0"), TEXT), ScoreText(RequestKey("t", "1"), TEXT)
+    got = answers(folder, [compress, score], 4096)
+    if model.config.model_type == "recurrent_gemma":  # keeps its state to itself
+        assert "hands out no state" in got[compress.key].error
+        return
+    assert isinstance(got[compress.key], Compressed), got[compress.key]
+    ideal = 2 + -got[score.key].logprob / math.log(2) / 8
+    # the coder's end and the rest of its last byte; 0.01 for logits that come from a cache instead of one forward
+    assert ideal - 0.01 <= got[compress.key].n_compressed_bytes <= ideal + 9 / 8 + 0.01

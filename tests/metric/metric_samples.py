@@ -7,7 +7,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalharness.request import Document, Execution, Generated, RequestKey, Response, Sample, Scored, TextScored
+from evalharness.request import (
+    Compressed,
+    Document,
+    Execution,
+    Generated,
+    RequestKey,
+    Response,
+    Sample,
+    Scored,
+    TextScored,
+)
 
 
 def key(slot: int = 0) -> RequestKey:
@@ -58,6 +68,13 @@ def continued(logprob: float, *, n_tokens: int = 2, n_bytes: int = 8, is_greedy:
 
 def read(logprob: float, *, n_tokens: int = 9, n_bytes: int = 30, n_words: int = 5) -> Sample:
     return _sample([TextScored(key(), logprob, n_tokens, n_bytes, n_words)])
+
+
+def compressed(text: str, n_compressed_bytes: int) -> Sample:
+    """A text that a model read and compressed."""
+    n_bytes, n_words = len(text.encode()), len(text.split())
+    responses = [TextScored(key(), -1.0, 3, n_bytes, n_words), Compressed(key(1), n_bytes, n_compressed_bytes, 1, 3)]
+    return dataclasses.replace(_sample(responses), prompt=text)
 
 
 ENCODER = Path(__file__).parents[2] / "examples/zoo/bert"
@@ -126,6 +143,7 @@ _CHOOSE = "def choose(a, b):\n    if a > b:\n        best = a\n    else:\n      
 _CONSENSUS = {"agreement", "best_of_k", "maj_at_k", "pass_at_k", "pass_power_k"}
 _LABELS = {"f1", "mcc"}
 _RANKS = {"auprc", "auroc"}
+_COMPRESSION = {"bz2_ratio", "compression_ratio", "gzip_ratio", "lzma_ratio"}
 
 
 def mixed(name: str, output: str) -> list[Sample]:
@@ -160,6 +178,12 @@ def mixed(name: str, output: str) -> list[Sample]:
             generated("", _SUM),
             generated(None, _CHOOSE),
         ]
+    if name in _COMPRESSION:
+        return [
+            compressed("to be or not to be, that is the question. " * 80, 700),
+            compressed("x", 3),
+            compressed("Ein Hund läuft schnell über die Straße. 我喜欢吃苹果和香蕉。", 20),
+        ]
     return MIXED[output]
 
 
@@ -173,6 +197,8 @@ def perfect(name: str, output: str) -> list[Sample]:
         return [generated("a b", "a b"), generated("c", "c")]
     if name in {*_RANKS, "evaluate"}:  # one choice is correct, never several
         return [sample for sample in PERFECT[output] if len(sample.reference_indices) == 1]
+    if name in _COMPRESSION:
+        return [compressed("one two three", 0), compressed("four", 0)]
     if name.startswith("codebleu"):
         return [generated(_SUM, _SUM), generated(_CHOOSE, "a = b", _CHOOSE)]
     return PERFECT[output]

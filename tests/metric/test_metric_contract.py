@@ -54,8 +54,8 @@ ALMOST_PERFECT = {
 #: Metrics to which a wrong answer can be worse than none at all, or to which no answer is as good as a wrong one.
 NOT_THE_WORST = {"bertscore", "evaluate", "ter", "wer", "cer", "mcc"}
 
-#: Metrics that look at answers alone: no answer is perfect, and none is the worst.
-WITHOUT_REFERENCES = {"distinct_n", "repetition_rate"}
+#: Metrics that look at answers or texts alone: none is perfect, and none is the worst.
+WITHOUT_REFERENCES = {"bz2_ratio", "distinct_n", "gzip_ratio", "lzma_ratio", "repetition_rate"}
 
 
 def _built() -> list[tuple[Metric, str]]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from run_cases import generated, scored
 
 from evalharness.errors import EngineError, StoreError
-from evalharness.request import Failed, Generated, RequestKey, Scored, TextScored
+from evalharness.request import Compressed, Failed, Generated, RequestKey, Scored, TextScored
 from evalharness.run.journal import JOURNAL_FILE, Journal, decode_response, encode_response
 
 counts = st.integers(0, 2**40)
@@ -39,6 +39,7 @@ responses = st.one_of(
     ),
     st.builds(Scored, keys, finite, counts, counts, st.booleans(), counts, counts),
     st.builds(TextScored, keys, finite, counts, counts, counts),
+    st.builds(Compressed, keys, counts, counts, counts, counts),
     st.builds(Failed, keys, texts),
 )
 

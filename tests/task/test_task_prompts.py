@@ -1,12 +1,14 @@
 """What a model is asked: golden prompts, shots without leakage, choices, references, templates."""
 
+import dataclasses
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from task_files import BASE, loaded, prepared, requests_of
 
 from evalharness.errors import DataError, TaskError, UserError
-from evalharness.request import Message, Score, ScoreText
+from evalharness.request import Compress, Message, Score, ScoreText
 from evalharness.run.validation import validate_task
 from evalharness.task.documents import content_hash
 from evalharness.task.prompts import Prompter, StepAnswer, make_documents, make_pool
@@ -87,6 +89,16 @@ def test_perplexity_asks_for_the_prompt_itself_without_shots(tmp_path):
     )
     assert isinstance(requests[0], ScoreText)
     assert (requests[0].text, requests[0].windows.stride) == ("Q: 2 + 2\nA:", 4)
+
+
+def test_compression_asks_for_the_same_text_in_the_second_slot(tmp_path):
+    output = {"perplexity": {}}
+    task = prepared(tmp_path, without=("reference",), output=output, metrics=["bits_per_byte", "compression_ratio"])
+    scored, compressed = requests_of(task)[:2]
+    assert compressed == Compress(dataclasses.replace(scored.key, slot=1), scored.text)
+    assert task.request_types == {ScoreText, Compress}
+    alone = prepared(tmp_path, without=("reference",), output=output, metrics=["bits_per_byte", "gzip_ratio"])
+    assert alone.request_types == {ScoreText}
 
 
 STEPS = [
