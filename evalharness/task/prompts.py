@@ -343,7 +343,7 @@ def unaskable(request: Request) -> str | None:
             texts = _texts(prompt)
         case Score(prompt=prompt, continuation=continuation):
             texts = [*_texts(prompt), continuation]
-        case ScoreText(text=text):
+        case ScoreText(text=text) | Compress(text=text):
             texts = [text]
     for text in texts:
         try:

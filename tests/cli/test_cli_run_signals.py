@@ -229,3 +229,12 @@ def test_the_recorded_command_works_from_another_folder(here, tmp_path_factory, 
     assert main(list(record.command)) == 0
     first, second = (entry.record for entry in ResultStore(here / "results").runs())
     assert first.tasks == second.tasks
+
+
+def test_half_a_character_in_a_text_to_compress_fails_its_document(here):
+    (here / "rows.jsonl").write_text('{"t": "a b"}\n{"t": "\\ud83d"}\n')
+    task = 'name: odd\ndata: {files: rows.jsonl}\nprompt: "{{ t }}"\noutput: perplexity\nmetrics: [compression_ratio]\n'
+    (here / "odd.yaml").write_text(task)
+    assert run(tasks="odd.yaml") == 0
+    record = ResultStore("results").runs()[0].record.task("odd")
+    assert (record.n_scored, record.n_failed) == (1, 1)
