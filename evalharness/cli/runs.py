@@ -214,8 +214,48 @@ def reproduce_run(args: argparse.Namespace) -> int:
             f"the command held a secret, which was recorded as {MASK}",
             "type the command, with the secret in its place",
         )
+    before = _stored_ids(record)
     # No shell reads the arguments, and the subcommand is one of ours.
-    return subprocess.run([sys.executable, "-m", "evalharness", *record.command], check=False).returncode  # noqa: S603
+    code = subprocess.run([sys.executable, "-m", "evalharness", *record.command], check=False).returncode  # noqa: S603
+    for run_id in sorted(_stored_ids(record) - before):
+        for line in _verdict(record, _store_of(record).load(run_id)):
+            print(inert(line))
+    return code
+
+
+def _store_of(record: RunRecord) -> ResultStore:
+    """Open the store that a run's command writes to."""
+    from evalharness.run.store import ResultStore
+
+    command = list(record.command)
+    return ResultStore(command[command.index("--output") + 1] if "--output" in command else "results")
+
+
+def _stored_ids(record: RunRecord) -> set[str]:
+    return {entry.run_id for entry in _store_of(record).runs() if entry.record is not None}
+
+
+def _verdict(then: RunRecord, now: RunRecord) -> list[str]:
+    """Say whether a run gave the numbers of an earlier one, and what differs if it did not."""
+    later = {task.name: task for task in now.tasks}
+    lines: list[str] = []
+    for task in then.tasks:
+        found = later.get(task.name)
+        if found is None:
+            lines.append(f"differs: task {task.name} is missing")
+            continue
+        if found.fingerprint != task.fingerprint:
+            lines.append(f"differs: task {task.name} was changed since, so that its numbers do not compare")
+        if found.data_hash != task.data_hash:
+            lines.append(f"differs: the documents of {task.name} were changed since")
+        values = {metric.name: metric.value for metric in found.metrics}
+        lines += [
+            f"differs: {task.name} {metric.name} was {metric.value}, is {values.get(metric.name)}"
+            for metric in task.metrics
+            if values.get(metric.name) != metric.value
+        ]
+    n_values = sum(len(task.metrics) for task in then.tasks)
+    return lines or [f"reproduced: {n_values} values of {then.run_id} are identical in {now.run_id}"]
 
 
 def _open(args: argparse.Namespace) -> ResultStore:

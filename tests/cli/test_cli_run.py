@@ -179,6 +179,16 @@ def test_reproduce_prints_a_command_that_gives_the_same_numbers(here, capsys):
     assert main(["runs", "reproduce", record.run_id, "--go"]) == 0
     first, second = (entry.record for entry in ResultStore("results").runs())
     assert first.tasks == second.tasks
+    assert f"reproduced: 1 values of {record.run_id} are identical" in capsys.readouterr().out
+
+
+def test_reproduce_says_that_the_task_was_changed(here, capsys):
+    run("--limit", "7")
+    record = only_record()
+    task = here / "sums.yaml"
+    task.write_text(task.read_text().replace("}} =", "}} equals"))
+    assert main(["runs", "reproduce", record.run_id, "--go"]) == 0
+    assert "differs: task sums was changed since" in capsys.readouterr().out
 
 
 def test_dry_run_counts_and_stores_nothing(here, capsys):
