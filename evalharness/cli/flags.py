@@ -22,6 +22,7 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where tasks and their data lie."""
     parser.add_argument(
         "--tasks-dir",
+        "--include_path",
         action="append",
         default=[],
         metavar="DIR",

@@ -94,6 +94,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add(
         "--output",
+        "--output_path",
         default=os.environ.get(flags.RESULTS_VARIABLE) or "results",
         metavar="DIR",
         help="where runs are stored (default: results)",

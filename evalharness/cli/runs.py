@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli.console import stdout_console
 from evalharness.cli.flags import RESULTS_VARIABLE
+from evalharness.cli.reproduce import reproduce_run
 from evalharness.cli.sample_text import inert, sample_text
 from evalharness.errors import EXIT_OK, StoreError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _DEFAULT_RESULTS = "results"
 _FORMATS = ("json", "csv", "markdown", "latex", "predictions")
 _DEFAULT_SAMPLES = 10
-#: Subcommands that `reproduce --go` may start: a record is data, and must not be able to start anything else.
-_REPRODUCIBLE = ("run", "score")
 
 _LIST_EXAMPLES = """Examples:
   evalharness runs list
@@ -190,74 +188,6 @@ def _write(output: str | None, text: str) -> None:
         raise StoreError.at(output, f"cannot be written: {error.strerror}") from error
 
 
-def reproduce_run(args: argparse.Namespace) -> int:
-    """Print the command that made a run, warn of what has changed since, and execute it if asked."""
-    import subprocess
-
-    from evalharness.run.masking import MASK
-
-    store = _open(args)
-    record = store.load(args.run)
-    subcommand = next((argument for argument in record.command if not argument.startswith("-")), None)
-    if subcommand not in _REPRODUCIBLE:
-        raise StoreError.at(
-            args.run, "this record holds no command that evaluates a model", "see `runs show` for its settings"
-        )
-    for name, (then, now) in _changes(record).items():
-        print(inert(f"warning: {name} was {then}, is {now}"), file=sys.stderr)
-    print(inert(shlex.join(["evalharness", *record.command])), flush=True)
-    if not args.go:
-        return EXIT_OK
-    if any(MASK in argument for argument in record.command):
-        raise StoreError.at(
-            args.run,
-            f"the command held a secret, which was recorded as {MASK}",
-            "type the command, with the secret in its place",
-        )
-    before = _stored_ids(record)
-    # No shell reads the arguments, and the subcommand is one of ours.
-    code = subprocess.run([sys.executable, "-m", "evalharness", *record.command], check=False).returncode  # noqa: S603
-    for run_id in sorted(_stored_ids(record) - before):
-        for line in _verdict(record, _store_of(record).load(run_id)):
-            print(inert(line))
-    return code
-
-
-def _store_of(record: RunRecord) -> ResultStore:
-    """Open the store that a run's command writes to."""
-    from evalharness.run.store import ResultStore
-
-    command = list(record.command)
-    return ResultStore(command[command.index("--output") + 1] if "--output" in command else "results")
-
-
-def _stored_ids(record: RunRecord) -> set[str]:
-    return {entry.run_id for entry in _store_of(record).runs() if entry.record is not None}
-
-
-def _verdict(then: RunRecord, now: RunRecord) -> list[str]:
-    """Say whether a run gave the numbers of an earlier one, and what differs if it did not."""
-    later = {task.name: task for task in now.tasks}
-    lines: list[str] = []
-    for task in then.tasks:
-        found = later.get(task.name)
-        if found is None:
-            lines.append(f"differs: task {task.name} is missing")
-            continue
-        if found.fingerprint != task.fingerprint:
-            lines.append(f"differs: task {task.name} was changed since, so that its numbers do not compare")
-        if found.data_hash != task.data_hash:
-            lines.append(f"differs: the documents of {task.name} were changed since")
-        values = {metric.name: metric.value for metric in found.metrics}
-        lines += [
-            f"differs: {task.name} {metric.name} was {metric.value}, is {values.get(metric.name)}"
-            for metric in task.metrics
-            if values.get(metric.name) != metric.value
-        ]
-    n_values = sum(len(task.metrics) for task in then.tasks)
-    return lines or [f"reproduced: {n_values} values of {then.run_id} are identical in {now.run_id}"]
-
-
 def _open(args: argparse.Namespace) -> ResultStore:
     from evalharness.run.store import ResultStore
 
@@ -354,26 +284,3 @@ def _samples(
             shown += 1
             if shown == wanted:
                 break
-
-
-def _changes(record: RunRecord) -> Mapping[str, tuple[str, str]]:
-    from evalharness.run.provenance import collect, differences
-
-    path = str(record.model.identity.get("path") or "")
-    changes = dict(differences(record.provenance, collect(path)))
-    then, now = record.model.identity.get("weights"), _weights(record, path)
-    if path and then is not None and now != then:
-        changes["fingerprint of the weights"] = (str(then), now or "not found at its path")
-    return changes
-
-
-def _weights(record: RunRecord, path: str) -> str | None:
-    from pathlib import Path
-
-    from evalharness.engine.fingerprint import weight_facts, weight_files
-
-    folder = Path(path).expanduser()
-    if not path or not folder.is_dir():
-        return None
-    files = weight_files(folder, allow_pickle=record.model.spec.get("allow_pickle") is True)
-    return weight_facts(files).fingerprint if files else None
