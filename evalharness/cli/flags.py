@@ -36,6 +36,34 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_selection_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which tasks, and how many documents of each."""
+    parser.add_argument(
+        "-t",
+        "--tasks",
+        action="append",
+        required=True,
+        metavar="TASKS",
+        help="tasks, groups, suites, globs, YAML files (comma list)",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N documents of each task")
+
+
+def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags about scoring and storing that do not depend on who answered."""
+    parser.add_argument(
+        "--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)"
+    )
+    parser.add_argument(
+        "--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists"
+    )
+    parser.add_argument(
+        "--unsafe-code-execution",
+        action="store_true",
+        help="run generated programs even where no sandbox works; recorded in the run",
+    )
+
+
 def library(args: argparse.Namespace) -> TaskLibrary:
     """Return the tasks on the search path that the flags give."""
     from evalharness.task.loading import TaskLibrary, task_search_path

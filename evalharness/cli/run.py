@@ -54,15 +54,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MODEL",
         help="a path, hub id or registered name (repeatable)",
     )
-    add(
-        "-t",
-        "--tasks",
-        action="append",
-        required=True,
-        metavar="TASKS",
-        help="tasks, groups, suites, globs, YAML files (comma list)",
-    )
-    add("--limit", type=flags.positive, metavar="N", help="only the first N documents of each task")
+    flags.add_selection_flags(parser)
     add(
         "--shots",
         "--num_fewshot",
@@ -106,13 +98,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="A.B=C",
         help="change a field of the tasks, or of the model with model.A=C",
     )
-    add("--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)")
-    add("--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists")
-    add(
-        "--unsafe-code-execution",
-        action="store_true",
-        help="run generated programs even where no sandbox works; recorded in the run",
-    )
+    flags.add_scoring_flags(parser)
     add("--dry-run", action="store_true", help="count and estimate, ask nothing")
     flags.add_task_flags(parser)
     parser.set_defaults(handler=run_command)
@@ -199,6 +185,8 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
 
     Paths become absolute, and what the environment gave becomes a flag.
     """
+    from evalharness.task.loading import TASKS_VARIABLE
+
     tasks = ",".join(map(_absolute, flags.comma_list(args.tasks)))
     command = ["run", "--model", _absolute(model), "--tasks", tasks]
     for name in (
@@ -221,7 +209,7 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
                 f"--{name.replace('_', '-')}",
                 _absolute(str(value), made=name == "output") if is_path else str(value),
             ]
-    folders = [*filter(None, os.environ.get("EVALHARNESS_TASKS", "").split(os.pathsep)), *args.tasks_dir]
+    folders = [*filter(None, os.environ.get(TASKS_VARIABLE, "").split(os.pathsep)), *args.tasks_dir]
     for name, values in (("--set", args.set), ("--tasks-dir", map(_absolute, folders))):
         command += [part for value in values for part in (name, value)]
     given = [name for name in ("trust_remote_code", "unsafe_code_execution") if getattr(args, name)]

@@ -49,18 +49,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "-t",
-        "--tasks",
-        action="append",
-        required=True,
-        metavar="TASKS",
-        help="tasks, groups, suites, globs, YAML files (comma list)",
-    )
+    flags.add_selection_flags(parser)
     add("-p", "--predictions", required=True, metavar="FILE|RUN", help="a file of predictions, or a stored run")
     add("--format", choices=_FORMATS, default="auto", help="what the file is (default: seen from its content)")
     add("--name", metavar="NAME", help="what to call the system that answered (default: the file's name)")
-    add("--limit", type=flags.positive, metavar="N", help="only the first N documents of each task")
     add("--shots", "--num_fewshot", type=flags.not_negative, metavar="N", help="shots, as the answers were asked for")
     add(
         "--seed",
@@ -76,13 +68,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="where runs are stored and found (default: results)",
     )
     add("--set", action="append", default=[], metavar="A.B=C", help="change a field of the tasks")
-    add("--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)")
-    add("--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists")
-    add(
-        "--unsafe-code-execution",
-        action="store_true",
-        help="run generated programs even where no sandbox works; recorded in the run",
-    )
+    flags.add_scoring_flags(parser)
     flags.add_task_flags(parser)
     parser.set_defaults(handler=score_command, batch_tokens=None)
 

@@ -16,21 +16,27 @@ from evalharness.metric.base import STRICT, Aggregation, FloatArray, signature_o
 from evalharness.metric.reading import last_step
 from evalharness.request import CHUNK_BYTES, Compressed, OutputKind, Sample, text_chunks
 
-_COLUMNS = ("compressed_bytes", "bytes")
-_TEXT: frozenset[OutputKind] = frozenset({"perplexity"})
+
+class _Ratio:
+    """Makes a metric the ratio of bytes after to bytes before: `row` returns both."""
+
+    columns: ClassVar[tuple[str, ...]] = ("compressed_bytes", "bytes")
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    outputs: ClassVar[frozenset[OutputKind]] = frozenset({"perplexity"})
+    aggregation: ClassVar[Aggregation] = "ratio"
+    unit: ClassVar[str] = "fraction"
+
+    def value(self, totals: FloatArray) -> FloatArray:
+        """Map (..., 2) sums to (...) ratios."""
+        return totals[..., 0] / totals[..., 1]
 
 
 @dataclass(frozen=True, config=STRICT)
-class CompressionRatio:
+class CompressionRatio(_Ratio):
     """Bytes after compression by the model / bytes before, over all texts; decompression gave back every byte."""
 
     name: ClassVar[str] = "compression_ratio"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _TEXT
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     needs_compression: ClassVar[bool] = True
 
@@ -43,36 +49,22 @@ class CompressionRatio:
             )
         return (float(response.n_compressed_bytes), float(response.n_bytes))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) ratios."""
-        return totals[..., 0] / totals[..., 1]
-
     def signature(self) -> str:
         """Name the size of a chunk."""
         return signature_of(self, chunk_bytes=CHUNK_BYTES)
 
 
 @dataclass(frozen=True, config=STRICT)
-class GzipRatio:
+class GzipRatio(_Ratio):
     """Bytes after gzip at level 9, its header and checksum included (18 bytes a chunk), / bytes before, over all texts."""
 
     name: ClassVar[str] = "gzip_ratio"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _TEXT
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (bytes after, bytes before)."""
         import gzip
 
         return _sizes(sample, lambda chunk: gzip.compress(chunk, compresslevel=9, mtime=0))
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) ratios."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name the level, the size of a chunk and the version of zlib."""
@@ -82,16 +74,10 @@ class GzipRatio:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Bz2Ratio:
+class Bz2Ratio(_Ratio):
     """Bytes after bzip2 at level 9 / bytes before, over all texts."""
 
     name: ClassVar[str] = "bz2_ratio"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _TEXT
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (bytes after, bytes before)."""
@@ -99,36 +85,22 @@ class Bz2Ratio:
 
         return _sizes(sample, lambda chunk: bz2.compress(chunk, compresslevel=9))
 
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) ratios."""
-        return totals[..., 0] / totals[..., 1]
-
     def signature(self) -> str:
         """Name the level and the size of a chunk."""
         return signature_of(self, level=9, chunk_bytes=CHUNK_BYTES)
 
 
 @dataclass(frozen=True, config=STRICT)
-class LzmaRatio:
+class LzmaRatio(_Ratio):
     """Bytes after xz at its most extreme preset, container and CRC-64 included, / bytes before, over all texts."""
 
     name: ClassVar[str] = "lzma_ratio"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    outputs: ClassVar[frozenset[OutputKind]] = _TEXT
-    aggregation: ClassVar[Aggregation] = "ratio"
-    unit: ClassVar[str] = "fraction"
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (bytes after, bytes before)."""
         import lzma
 
         return _sizes(sample, lambda chunk: lzma.compress(chunk, preset=9 | lzma.PRESET_EXTREME))
-
-    def value(self, totals: FloatArray) -> FloatArray:
-        """Map (..., 2) sums to (...) ratios."""
-        return totals[..., 0] / totals[..., 1]
 
     def signature(self) -> str:
         """Name the preset and the size of a chunk."""
