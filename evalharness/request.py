@@ -127,7 +127,19 @@ class Compress:
     chunk_bytes: int = CHUNK_BYTES
 
 
-Request = Generate | Score | ScoreText | Compress
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Ask a classifier for the logits of its labels, given a text or a pair of texts.
+
+    text_pair: the second text, such as the hypothesis of an entailment, or the answer that a reward model judges.
+    """
+
+    key: RequestKey
+    text: str
+    text_pair: str | None = None
+
+
+Request = Generate | Score | ScoreText | Compress | Classify
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,20 @@ class Compressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Classified:
+    """What a classifier says of a text: one logit a label, in the order of the model's labels; a reward model has one.
+
+    n_tokens: tokens the model read, special tokens included. truncated_tokens: cut from the texts to make room.
+    """
+
+    key: RequestKey
+    logits: tuple[float, ...]
+    labels: tuple[str, ...]
+    n_tokens: int
+    truncated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A request that got no answer; error says why. Counted, never dropped."""
 
@@ -202,7 +228,7 @@ class Failed:
     error: str
 
 
-Response = Generated | Scored | TextScored | Compressed | Failed
+Response = Generated | Scored | TextScored | Compressed | Classified | Failed
 
 
 @dataclass(frozen=True, slots=True)

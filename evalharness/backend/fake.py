@@ -21,6 +21,8 @@ from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity,
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Classified,
+    Classify,
     Compress,
     Compressed,
     Decoding,
@@ -46,13 +48,16 @@ _LOWEST_LOGPROB, _HIGHEST_LOGPROB = -6.0, -0.5
 #: What a word of an answer that stands in the table gets: better than any made-up one.
 _KNOWN_LOGPROB = -0.1
 _LONGEST_MADE_UP_ANSWER = 12
+#: Made-up logits are uniform in this range; a label that stands in the table gets more than any of them.
+_LOWEST_LOGIT, _HIGHEST_LOGIT, _KNOWN_LOGIT = -3.0, 3.0, 4.0
 
 
 class FakeOptions(BaseModel):
     """The `options` of a model with ``backend: fake``.
 
     text: what every generation answers. table: prompts and their answers, stronger than `text`; a continuation that
-    equals its prompt's answer is scored as near certain. A chat prompt is looked up by its last turn.
+    equals its prompt's answer is scored as near certain. A chat prompt is looked up by its last turn. A text to classify that
+    stands in the table (of a pair, either text) has its answer as the most probable of `labels`.
     fail: ids of documents whose requests fail. delay_seconds: pause before each response.
     crash_after: the process dies without clean-up after this many responses, to test that nothing is lost.
     """
@@ -61,6 +66,7 @@ class FakeOptions(BaseModel):
 
     text: str | None = None
     table: dict[str, str] = Field(default_factory=dict)
+    labels: tuple[str, ...] = Field(default=("LABEL_0", "LABEL_1"), min_length=1)
     fail: tuple[str, ...] = ()
     delay_seconds: float = Field(default=0.0, ge=0)
     crash_after: int | None = Field(default=None, ge=1)
@@ -79,7 +85,7 @@ def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
 class FakeBackend:
     """Answers every kind of request without a model."""
 
-    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText, Compress})
+    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText, Compress, Classify})
 
     def __init__(self, name: str, options: FakeOptions) -> None:
         self._name = name
@@ -88,7 +94,7 @@ class FakeBackend:
 
     def identity(self) -> ModelIdentity:
         """Say that nobody answered; the fingerprint covers what changes answers."""
-        answering = self._options.model_dump(mode="json", include={"text", "table"})
+        answering = self._options.model_dump(mode="json", include={"text", "table", "labels"})
         weights = hashlib.sha256(json.dumps(answering, sort_keys=True).encode()).hexdigest()
         return ModelIdentity(name=self._name, backend="fake", path="", weights=weights)
 
@@ -118,6 +124,8 @@ class FakeBackend:
                     prompt_tokens += _n_words(plain_prompt(request.prompt)) + _n_words(request.continuation)
                 case ScoreText() | Compress():
                     prompt_tokens += _n_words(request.text)
+                case Classify():
+                    prompt_tokens += _n_words(request.text) + _n_words(request.text_pair or "")
                 case _:
                     assert_never(request)
         return TokenCounts(prompt_tokens, max_new_tokens, truncated_requests=0)
@@ -132,7 +140,7 @@ class FakeBackend:
     def _respond(self, request: Request) -> Response:
         if request.key.document_id in self._options.fail:
             return Failed(request.key, "the fake backend was told to fail this document")
-        response: Generated | Scored | TextScored | Compressed
+        response: Generated | Scored | TextScored | Compressed | Classified
         match request:
             case Generate():
                 response = self._generate(request)
@@ -146,6 +154,9 @@ class FakeBackend:
                 self._counts["prompt_tokens"] += response.n_tokens
             case Compress():
                 response = _compress(request)
+                self._counts["prompt_tokens"] += response.n_tokens
+            case Classify():
+                response = self._classify(request)
                 self._counts["prompt_tokens"] += response.n_tokens
             case _:
                 assert_never(request)
@@ -187,6 +198,17 @@ class FakeBackend:
             is_greedy=is_known,
             n_prompt_tokens=_n_words(plain_prompt(request.prompt)),
         )
+
+    def _classify(self, request: Classify) -> Classified:
+        """Make up a logit a label by the hash of texts and label."""
+        texts = [request.text] if request.text_pair is None else [request.text, request.text_pair]
+        known = next((self._options.table[text] for text in texts if text in self._options.table), None)
+        span = _HIGHEST_LOGIT - _LOWEST_LOGIT
+        logits = [
+            _KNOWN_LOGIT if label == known else _LOWEST_LOGIT + span * _fraction(*texts, label)
+            for label in self._options.labels
+        ]
+        return Classified(request.key, tuple(logits), self._options.labels, sum(map(_n_words, texts)))
 
 
 def _score_text(request: ScoreText) -> TextScored:
@@ -233,10 +255,14 @@ def _digest(*parts: str) -> bytes:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).digest()
 
 
+def _fraction(*parts: str) -> float:
+    """Return a number in [0, 1), uniform by the hash of the texts."""
+    return int.from_bytes(_digest(*parts)[:8]) / 2**64
+
+
 def _made_up_logprob(prompt: str, continuation: str) -> float:
     """Return a log-probability a word, uniform over the range by the hash of what is asked."""
-    fraction = int.from_bytes(_digest(prompt, continuation)[:8]) / 2**64
-    return _LOWEST_LOGPROB + fraction * (_HIGHEST_LOGPROB - _LOWEST_LOGPROB)
+    return _LOWEST_LOGPROB + _fraction(prompt, continuation) * (_HIGHEST_LOGPROB - _LOWEST_LOGPROB)
 
 
 def _made_up_text(request: Generate) -> str:

@@ -4,12 +4,14 @@
 
     {"document_id": "7", "text": "The answer is 42."}
     {"task": "arc", "document_id": "Q1", "logprobs": [-3.2, -1.1, -4.0, -5.9], "n_tokens": [2, 2, 1, 3]}
+    {"document_id": "8", "logits": [2.5, -1.75], "labels": ["fine", "toxic"]}
 
 text answers a generation; logprobs answers scoring, one number a scored request of the document (for multiple choice: a
-choice), whatever steps came before; error says why there is no answer, and the document is counted as failed.
+choice), whatever steps came before; logits with labels answers a classification; error says why there is no answer, and the
+document is counted as failed.
 task: only for documents of this task; without it, for any task's. repeat: which of several sampled answers, from 0. slot:
-which generation of a task with several steps, from 0. The other fields are those of a response, one a log-probability (one for
-a text), where they are known.
+which generation of a task with several steps, or which classification, from 0. The other fields are those of a response, one
+a log-probability (one for a text or a classification), where they are known.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Prediction(BaseModel):
     slot: int = Field(default=0, ge=0)
     text: str | None = None
     logprobs: tuple[float, ...] | None = None
+    logits: tuple[float, ...] | None = Field(default=None, min_length=1)
+    labels: tuple[str, ...] | None = None
     error: str | None = None
     n_tokens: tuple[int, ...] | None = None
     n_bytes: tuple[int, ...] | None = None
@@ -73,8 +77,10 @@ class Prediction(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Prediction:
-        if sum(part is not None for part in (self.text, self.logprobs, self.error)) != 1:
-            raise ValueError("a prediction holds either text or logprobs\ngive one of them, or an error")
+        if sum(part is not None for part in (self.text, self.logprobs, self.logits, self.error)) != 1:
+            raise ValueError("a prediction holds one of text, logprobs and logits\ngive one of them, or an error")
+        if len(self.logits or ()) != len(self.labels or ()):
+            raise ValueError("logits and labels differ in number\ngive one label a logit")
         for name in (*_COUNTS, "is_greedy"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.logprobs or ("text",)):

@@ -17,6 +17,8 @@ from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity,
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Classified,
+    Classify,
     Compress,
     Failed,
     Generate,
@@ -58,7 +60,7 @@ def open_backend(spec: ModelSpec, settings: EngineSettings) -> Backend:
 class ReplayBackend:
     """Answers from predictions; a request without one is `Failed`."""
 
-    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText})
+    capabilities: frozenset[type] = frozenset({Generate, Score, ScoreText, Classify})
 
     def __init__(
         self, identity: ModelIdentity, predictions: Mapping[Place, Prediction], settings: EngineSettings
@@ -118,7 +120,7 @@ class ReplayBackend:
 
     def _respond(self, request: Request) -> Response:
         key = request.key
-        prediction = self._find(key, key.slot if isinstance(request, Generate) else None)
+        prediction = self._find(key, key.slot if isinstance(request, Generate | Classify) else None)
         if prediction is None:
             return _missing(key)
         if prediction.error is not None:
@@ -130,6 +132,8 @@ class ReplayBackend:
                 return self._scored(request, prediction)
             case ScoreText():
                 return self._text_scored(request, prediction)
+            case Classify():
+                return self._classified(request, prediction)
             case Compress():
                 return Failed(key, "predictions cannot compress a text: that needs a model's probabilities")
             case _:
@@ -155,8 +159,10 @@ class ReplayBackend:
                 return self._predictions[place]
         return None
 
-    def _generated(self, request: Generate, prediction: Prediction) -> Generated:
-        given = prediction.text or ""
+    def _generated(self, request: Generate, prediction: Prediction) -> Response:
+        if prediction.text is None:
+            return Failed(request.key, "the prediction holds logits, where a text is needed")
+        given = prediction.text
         text = text_before_stop(given, request.decoding.stop)
         return Generated(
             key=request.key,
@@ -197,6 +203,18 @@ class ReplayBackend:
             n_words=_count(prediction.n_words, index, len(re.split(r"\s+", request.text))),
         )
 
+    def _classified(self, request: Classify, prediction: Prediction) -> Response:
+        if prediction.logits is None:
+            return Failed(request.key, "the prediction is a text, where logits are needed")
+        texts = request.text if request.text_pair is None else f"{request.text} {request.text_pair}"
+        return Classified(
+            key=request.key,
+            logits=prediction.logits,
+            labels=prediction.labels or (),
+            n_tokens=self._tokens_of(prediction, 0, texts),
+            truncated_tokens=_count(prediction.truncated_tokens, 0, 0),
+        )
+
     def _index_of(self, key: RequestKey) -> int:
         """Count which of its document's scored requests this is, from 0; slots of earlier steps do not count."""
         return key.slot - self._first_slots[key.task, key.document_id, key.repeat]
@@ -232,7 +250,7 @@ def _first_slots(requests: Sequence[Request]) -> dict[tuple[str, str, int], int]
     first: dict[tuple[str, str, int], int] = {}
     for request in requests:
         key = request.key
-        if not isinstance(request, Generate):
+        if not isinstance(request, Generate | Classify):
             place = (key.task, key.document_id, key.repeat)
             first[place] = min(key.slot, first.get(place, key.slot))
     return first

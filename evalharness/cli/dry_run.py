@@ -21,7 +21,7 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
     from evalharness.backend import open_backend
     from evalharness.backend.protocol import EngineSettings
     from evalharness.cli.console import stdout_console
-    from evalharness.request import Compress, ScoreText
+    from evalharness.request import Classify, Compress, ScoreText
     from evalharness.run.pipeline import check_capabilities
     from evalharness.task.prompts import unaskable
 
@@ -47,7 +47,7 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
         steps = len(task.task.spec.all_steps)
         more = f" (first of {steps} steps; later ones depend on the answers and are not counted)" if steps > 1 else ""
         first = next(task.first_requests())
-        prompt = first.text if isinstance(first, ScoreText | Compress) else first.prompt
+        prompt = first.text if isinstance(first, ScoreText | Compress | Classify) else first.prompt
         shown = prompt if isinstance(prompt, str) else "\n".join(f"[{turn.role}] {turn.text}" for turn in prompt)
         cut = " ..." if len(shown) > FIRST_CHARACTERS else ""
         console.print(f"\nfirst prompt of {task.name}{more}:", style="bold", markup=False)

@@ -16,6 +16,7 @@ from evalharness.engine.checkpoint import Checkpoint
 from evalharness.engine.texts import Ids, Texts, split_whitespace
 from evalharness.engine.windows import Unanswerable, cut_text
 from evalharness.request import (
+    Classify,
     Compress,
     Failed,
     Generate,
@@ -112,6 +113,8 @@ class Encoder:
                     yield self._score_text(request, texts)
                 elif isinstance(request, Compress):
                     yield self._compress(request, texts)
+                elif isinstance(request, Classify):
+                    raise Unanswerable(f"a {self._kind.replace('_', '-')} model has no labels to classify texts by")
                 elif request.prompt in failures:
                     yield Failed(request.key, failures[request.prompt])
                 elif isinstance(request, Score):
@@ -143,7 +146,7 @@ class Encoder:
         elif isinstance(request, Compress):
             for chunk in text_chunks(request.text, request.chunk_bytes):
                 texts.want(chunk, specials=False)
-        elif request.prompt in prompts:
+        elif not isinstance(request, Classify) and request.prompt in prompts:
             prompt = prompts[request.prompt]
             if isinstance(request, Generate):
                 texts.want(prompt, specials=True)

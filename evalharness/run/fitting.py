@@ -78,16 +78,21 @@ def _gap(task: PreparedTask, document_id: str, repeat: int, answers: Answers, pr
         if spec.output.kind == "generate":
             if place not in answers:
                 return step
+            if answers[place][0].text is None:
+                _refuse_kind(task, spec.output.kind, answers[place], problems)
         elif (task.name, document_id, repeat, None) not in answers:
             if place not in answers:
                 return step
-            _refuse_kind(task, spec.output.kind, answers[place][1].where, problems)
+            _refuse_kind(task, spec.output.kind, answers[place], problems)
     return None
 
 
-def _refuse_kind(task: PreparedTask, kind: str, where: str, problems: list[Problem]) -> None:
-    what = f"a text, where task `{task.name}` (output {kind}) scores log-probabilities"
-    problems.append(Problem(where, what, f"give {_wanted(kind)}"))
+def _refuse_kind(task: PreparedTask, kind: str, answer: tuple[Prediction, Found], problems: list[Problem]) -> None:
+    prediction, found = answer
+    given = "logits" if prediction.text is None else "a text"
+    asks = "generates text" if kind == "generate" else "scores log-probabilities"
+    what = f"{given}, where task `{task.name}` (output {kind}) {asks}"
+    problems.append(Problem(found.where, what, f"give {_wanted(kind)}"))
 
 
 def _wanted(kind: str) -> str:

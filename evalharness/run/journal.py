@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, assert_never
 
 from evalharness.errors import EngineError, StoreError
-from evalharness.request import Compressed, Failed, Generated, RequestKey, Response, Scored, TextScored
+from evalharness.request import Classified, Compressed, Failed, Generated, RequestKey, Response, Scored, TextScored
 from evalharness.run.atomic import sync_directory
 from evalharness.run.lock import LOCK_FILE, take_lock
 
@@ -36,7 +36,7 @@ _CRC_END = len(_CRC_HEAD) + 8
 def encode_response(response: Response) -> dict[str, Any]:
     """Turn a response into a JSON object; `decode_response` turns it back into an equal one.
 
-    Raises EngineError when a log-probability is not finite: such a request must be answered by `Failed`.
+    Raises EngineError when a log-probability or a logit is not finite: such a request must be answered by `Failed`.
     """
     key = [response.key.task, response.key.document_id, response.key.slot, response.key.repeat]
     match response:
@@ -80,6 +80,15 @@ def encode_response(response: Response) -> dict[str, Any]:
                 "n_chunks": response.n_chunks,
                 "n_tokens": response.n_tokens,
             }
+        case Classified():
+            return {
+                "kind": "classified",
+                "key": key,
+                "logits": [_finite(logit, response.key, "logit") for logit in response.logits],
+                "labels": list(response.labels),
+                "n_tokens": response.n_tokens,
+                "truncated_tokens": response.truncated_tokens,
+            }
         case Failed():
             return {"kind": "failed", "key": key, "error": response.error}
         case _:
@@ -104,17 +113,20 @@ def decode_response(encoded: Mapping[str, Any]) -> Response:
             return TextScored(key=key, **fields)
         case "compressed":
             return Compressed(key=key, **fields)
+        case "classified":
+            lists = {name: tuple(fields[name]) for name in ("logits", "labels")}
+            return Classified(key=key, **{**fields, **lists})
         case "failed":
             return Failed(key=key, **fields)
         case _:
             raise ValueError(f"unknown kind of response {kind!r}")
 
 
-def _finite(logprob: float, key: RequestKey) -> float:
+def _finite(value: float, key: RequestKey, name: str = "log-probability") -> float:
     # A NumPy scalar would be written differently, or not at all.
-    number = float(logprob)
+    number = float(value)
     if not math.isfinite(number):
-        raise EngineError(f"the log-probability of {key} is {number}: a backend must answer Failed instead")
+        raise EngineError(f"the {name} of {key} is {number}: a backend must answer Failed instead")
     return number
 
 

@@ -16,7 +16,17 @@ from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, BackendFactory, EngineSettings
 from evalharness.errors import EngineError, ModelError, Problem
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Compressed, Failed, Generated, Request, RequestKey, Response, Scored, TextScored
+from evalharness.request import (
+    Classified,
+    Compressed,
+    Failed,
+    Generated,
+    Request,
+    RequestKey,
+    Response,
+    Scored,
+    TextScored,
+)
 from evalharness.run.journal import Journal
 from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
@@ -171,6 +181,7 @@ def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[Prepar
         "Score": "score continuations",
         "ScoreText": "score whole texts",
         "Compress": "compress texts",
+        "Classify": "classify texts",
     }
     problems = []
     for task in tasks:
@@ -293,7 +304,7 @@ def _n_tokens(response: Response) -> int:
             return response.n_prompt_tokens + response.n_tokens
         case Scored():
             return response.n_prompt_tokens + response.n_tokens
-        case TextScored() | Compressed():
+        case TextScored() | Compressed() | Classified():
             return response.n_tokens
         case Failed():
             return 0

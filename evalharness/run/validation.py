@@ -11,6 +11,8 @@ from evalharness.backend.fake import text_before_stop
 from evalharness.errors import DataError, Problem, UserError
 from evalharness.metric.base import SumMetric
 from evalharness.request import (
+    Classified,
+    Classify,
     Compress,
     Compressed,
     Document,
@@ -148,3 +150,5 @@ def _ideal(request: Request, asked: Asked, prepared: PreparedTask) -> Response:
             return TextScored(key, -1.0, 1, max(1, len(text.encode())), 1)
         case Compress(key=key, text=text):
             return Compressed(key, max(1, len(text.encode())), 1, 1, 1)
+        case Classify(key=key):
+            return Classified(key, (0.0,), ("LABEL_0",), 1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from evalharness.errors import DataError, TaskError, suggest
 from evalharness.request import (
+    Classify,
     Compress,
     Document,
     Generate,
@@ -345,6 +346,8 @@ def unaskable(request: Request) -> str | None:
             texts = [*_texts(prompt), continuation]
         case ScoreText(text=text) | Compress(text=text):
             texts = [text]
+        case Classify(text=text, text_pair=pair):
+            texts = [text] if pair is None else [text, pair]
     for text in texts:
         try:
             text.encode()
@@ -372,6 +375,8 @@ def describe(request: Request) -> Mapping[str, Any]:
             return {**base, "kind": "perplexity", "prompt": text, "windows": cut}
         case Compress(text=text, chunk_bytes=chunk_bytes):
             return {**base, "kind": "compress", "prompt": text, "chunk_bytes": chunk_bytes}
+        case Classify(text=text, text_pair=pair):
+            return {**base, "kind": "classify", "prompt": text, "text_pair": pair}
 
 
 def _plain(prompt: Prompt) -> Any:

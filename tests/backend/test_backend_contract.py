@@ -4,6 +4,7 @@ Runs over every registered backend that can be opened here without weights; the 
 """
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from evalharness.backend.protocol import Backend, EngineSettings
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Classified,
+    Classify,
     Decoding,
     Generate,
     Generated,
@@ -28,6 +31,7 @@ from evalharness.request import (
     TextScored,
 )
 
+PAIRS = ((0, None), (1, "and its pair"))
 CHAT = (Message("system", "Be brief."), Message("user", "What is 2 + 2?"))
 
 
@@ -45,14 +49,21 @@ def requests() -> list[Request]:
         for slot in range(4)
     ]
     made += [ScoreText(RequestKey("texts", f"d{i}"), f"A text with {i} in it.\n\nAnd an end.") for i in range(3)]
+    made += [
+        Classify(RequestKey("verdicts", f"d{i}", slot), f"Text {i}", pair) for i in range(2) for slot, pair in PAIRS
+    ]
     return made
 
 
 def predictions(made: list[Request]) -> str:
     """A predictions file that answers all of them."""
-    rows: dict[tuple[str, str, int], dict] = {}
+    rows: dict[object, dict] = {}
     for request in made:
         key = request.key
+        if isinstance(request, Classify):
+            row = {"task": key.task, "document_id": key.document_id, "slot": key.slot}
+            rows[key] = row | {"logits": [0.5, -1.0 - key.slot], "labels": ["fine", "toxic"]}
+            continue
         row = rows.setdefault(
             (key.task, key.document_id, key.repeat),
             {"task": key.task, "document_id": key.document_id, "repeat": key.repeat},
@@ -90,7 +101,7 @@ def test_each_key_is_answered_exactly_once(opened: Opener) -> None:
 
 
 def test_each_kind_of_request_gets_its_kind_of_response(opened: Opener) -> None:
-    kinds = {Generate: Generated, Score: Scored, ScoreText: TextScored}
+    kinds = {Generate: Generated, Score: Scored, ScoreText: TextScored, Classify: Classified}
     by_key = {response.key: response for response in opened().run(requests())}
     for request in requests():
         assert type(by_key[request.key]) is kinds[type(request)]
@@ -136,6 +147,14 @@ def test_sizes_are_those_of_the_texts(opened: Opener) -> None:
             assert response.n_bytes == len(request.continuation.encode())
         elif isinstance(response, TextScored):
             assert (response.n_bytes, response.n_words) == (len(request.text.encode()), len(request.text.split()))
+
+
+def test_a_classification_has_one_finite_logit_a_label(opened: Opener) -> None:
+    classified = [response for response in opened().run(requests()) if isinstance(response, Classified)]
+    assert classified
+    for response in classified:
+        assert len(response.logits) == len(response.labels)
+        assert all(map(math.isfinite, response.logits))
 
 
 def test_a_stop_string_ends_the_text(tmp_path: Path) -> None:

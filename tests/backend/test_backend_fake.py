@@ -10,7 +10,7 @@ from evalharness.backend.fake import CRASH_EXIT_CODE
 from evalharness.backend.protocol import Backend, EngineSettings, TokenCounts
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Compress, Compressed, Decoding, Failed, Generate, Message, RequestKey, Score
+from evalharness.request import Classify, Compress, Compressed, Decoding, Failed, Generate, Message, RequestKey, Score
 
 KEY = RequestKey("t", "d")
 SAMPLED = Decoding(temperature=1.0)
@@ -61,6 +61,18 @@ def test_a_text_is_compressed_chunk_by_chunk() -> None:
     apart = list(fake().run(parts))
     assert all(isinstance(response, Compressed) for response in apart)
     assert whole.n_compressed_bytes == sum(response.n_compressed_bytes for response in apart) > 4
+
+
+def test_the_label_of_the_table_gets_the_greatest_logit() -> None:
+    backend = fake(labels=["fine", "toxic"], table={"You fool.": "toxic", "Rain": "fine"})
+    made = [Classify(KEY, "You fool."), Classify(RequestKey("t", "e"), "Is it wet?", "Rain")]
+    found = [dict(zip(r.labels, r.logits, strict=True)) for r in backend.run(made)]
+    assert [max(logits, key=lambda label: logits[label]) for logits in found] == ["toxic", "fine"]
+
+
+def test_made_up_logits_depend_on_both_texts() -> None:
+    made = [Classify(RequestKey("t", str(i)), *texts) for i, texts in enumerate([("a",), ("a", "b"), ("b", "a")])]
+    assert len({response.logits for response in fake().run(made)}) == 3
 
 
 def test_a_document_has_no_part_in_the_answer() -> None:

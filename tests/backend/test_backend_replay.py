@@ -11,7 +11,7 @@ from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, EngineSettings
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Compress, Decoding, Failed, Generate, RequestKey, Score, ScoreText
+from evalharness.request import Classified, Classify, Compress, Decoding, Failed, Generate, RequestKey, Score, ScoreText
 
 Replay = Callable[..., Backend]
 GREEDY = Decoding()
@@ -85,6 +85,31 @@ def test_a_text_and_logprobs_may_answer_one_document(replay: Replay) -> None:
     assert (ask(backend, "a").text, scored.logprob) == ("A", -2.0)
 
 
+def test_logits_answer_a_classification_by_its_slot(replay: Replay) -> None:
+    rows = [
+        {"document_id": "a", "slot": slot, "logits": [0.5 + slot, -1], "labels": ["x", "y"], "n_tokens": [7]}
+        for slot in range(2)
+    ]
+    made = [Classify(RequestKey("t", "a", slot), "some text") for slot in range(2)]
+    expected = [Classified(request.key, (0.5 + slot, -1.0), ("x", "y"), 7) for slot, request in enumerate(made)]
+    assert list(replay(*rows).run(made)) == expected
+
+
+def test_logits_do_not_answer_a_generation_nor_a_text_a_classification(replay: Replay) -> None:
+    backend = replay({"document_id": "a", "logits": [0.5], "labels": ["x"]}, {"document_id": "b", "text": "B"})
+    made = [Generate(RequestKey("t", "a"), "p"), Classify(RequestKey("t", "b"), "some text")]
+    errors = [response.error for response in backend.run(made)]
+    assert errors == [
+        "the prediction holds logits, where a text is needed",
+        "the prediction is a text, where logits are needed",
+    ]
+
+
+def test_each_logit_needs_a_label(replay: Replay) -> None:
+    with pytest.raises(ModelError, match="logits and labels differ in number"):
+        replay({"document_id": "a", "logits": [0.5, 1.5], "labels": ["x"]})
+
+
 def test_what_the_file_does_not_say_is_put_on_record_once(replay: Replay, events: list) -> None:
     made = [Score(RequestKey("t", "a", slot), "p", " c") for slot in range(2)]
     list(replay({"document_id": "a", "logprobs": [-1.5, -0.5]}).run(made))
@@ -131,8 +156,8 @@ def test_a_document_answered_twice_names_both_lines(replay: Replay) -> None:
     [
         ("not json", r"p\.jsonl:1: not a line of JSON"),
         ("[1]", r"p\.jsonl:1: not a JSON object"),
-        ('{"document_id": "a"}', "a prediction holds either text or logprobs"),
-        ('{"document_id": "a", "text": "A", "logprobs": [-1]}', "a prediction holds either text or logprobs"),
+        ('{"document_id": "a"}', "a prediction holds one of text, logprobs and logits"),
+        ('{"document_id": "a", "text": "A", "logprobs": [-1]}', "a prediction holds one of text, logprobs and logits"),
         ('{"text": "A"}', "field `document_id` is missing"),
         ('{"document_id": "a", "txt": "A"}', "unknown field `txt`\n.*did you mean `text`"),
         ('{"document_id": "a", "logprobs": [0.7]}', "0.7 is above 0\n.*natural logarithms"),

@@ -110,7 +110,7 @@ def test_a_wrong_csv_file_is_refused_with_its_line(written, content, message):
         ('{"id": "a", "document_id": "a", "text": "A"}', "`id` and `document_id` are the same field"),
         ('{"document_id": ["a"], "text": "A"}', "document_id: .*got"),
         ('{"document_id": "a", "slot": {}, "text": "A"}', "slot: .*got"),
-        ('{"document_id": "a", "text": "A", "logprobs": [-1]}', "a prediction holds either text or logprobs"),
+        ('{"document_id": "a", "text": "A", "logprobs": [-1]}', "a prediction holds one of text, logprobs and logits"),
         ("[1]", "not a JSON object"),
     ],
 )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from run_cases import generated, scored
 
 from evalharness.errors import EngineError, StoreError
-from evalharness.request import Compressed, Failed, Generated, RequestKey, Scored, TextScored
+from evalharness.request import Classified, Compressed, Failed, Generated, RequestKey, Scored, TextScored
 from evalharness.run.journal import JOURNAL_FILE, Journal, decode_response, encode_response
 
 counts = st.integers(0, 2**40)
@@ -40,6 +40,7 @@ responses = st.one_of(
     st.builds(Scored, keys, finite, counts, counts, st.booleans(), counts, counts),
     st.builds(TextScored, keys, finite, counts, counts, counts),
     st.builds(Compressed, keys, counts, counts, counts, counts),
+    st.builds(Classified, keys, st.lists(finite).map(tuple), st.lists(texts).map(tuple), counts, counts),
     st.builds(Failed, keys, texts),
 )
 
@@ -80,6 +81,12 @@ def test_events_of_an_earlier_process_are_kept(tmp_path):
 def test_log_probability_that_is_not_finite_is_refused(tmp_path, logprob):
     with Journal.open(tmp_path) as journal, pytest.raises(EngineError, match="must answer Failed"):
         journal.append(scored(logprob=logprob))
+
+
+def test_a_logit_that_is_not_finite_is_refused(tmp_path):
+    response = Classified(RequestKey("t", "d"), (0.5, float("nan")), ("fine", "toxic"), 3)
+    with Journal.open(tmp_path) as journal, pytest.raises(EngineError, match=r"the logit of .* must answer Failed"):
+        journal.append(response)
 
 
 @pytest.mark.parametrize("tail", [b"{", b'{"crc32":"00', b"\x00" * 512, b'{"crc32":"00000000","response":{}}'])
