@@ -45,6 +45,8 @@ class MetricResult(_Part):
     says why. low, high: the interval at confidence `level` by `method` (such as ``wilson``), None where there is none.
     n: scored documents; n_clusters: independent clusters among them, None when unclustered.
     signature: the metric with all its parameters. random_baseline: the value that guessing would have.
+    metric, parameters, aggregation: the registered name, what it was built with, and how rows become the value (`Aggregation`);
+    from them a comparison takes the value of other rows. None in records that were written before they were kept.
     """
 
     name: str
@@ -62,6 +64,9 @@ class MetricResult(_Part):
     headline: bool = False
     absence: str | None = None
     random_baseline: float | None = None
+    metric: str | None = None
+    parameters: JsonObject | None = None
+    aggregation: Literal["mean", "ratio", "corpus", "rank"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -62,6 +62,9 @@ def _result(
         headline=spec.headline,
         absence=summary.absence,
         random_baseline=prepared.task.spec.random_baseline if spec.headline else None,
+        metric=spec.name,
+        parameters=spec.parameters,
+        aggregation=metric.aggregation,
     )
 
 

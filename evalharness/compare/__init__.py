@@ -1,0 +1,1 @@
+"""Two runs, document by document: which is better, by how much, and how sure that is."""
