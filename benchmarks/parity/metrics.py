@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalharness.metric.base import Prepares, RankMetric, ignore_progress
+from evalharness.metric.base import UNWATCHED, Prepares, RankMetric
 from evalharness.metric.registry import build_metric
 from evalharness.request import Document, Generated, RequestKey, Sample, Scored
 
@@ -113,7 +113,7 @@ def ours(name: str, parameters: dict[str, Any], samples: Sequence[Sample]) -> fl
     """Return our metric's value."""
     metric = build_metric(name, parameters, where="parity")
     if isinstance(metric, Prepares):
-        metric.prepare(samples, ignore_progress)
+        metric.prepare(samples, UNWATCHED)
     rows = np.array([metric.row(one) for one in samples])
     return metric.value_of_rows(rows) if isinstance(metric, RankMetric) else float(metric.value(rows.sum(axis=0)))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalharness.metric.base import FloatArray, Metric
     from evalharness.metric.summary import MetricSummary
     from evalharness.request import Sample
+    from evalharness.run.progress import Progress
 
 STDIN = "-"
 
@@ -63,6 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def metric_command(args: argparse.Namespace) -> int:
     """Score the files and print the value."""
+    from evalharness.cli.console import ConsoleProgress
     from evalharness.metric.summary import summarise
 
     if not 0 < args.level < 1:
@@ -71,8 +73,13 @@ def metric_command(args: argparse.Namespace) -> int:
         )
     metric = _metric(args.name, args.param)
     samples = _samples(args.references, args.predictions)
-    rows = _rows(metric, samples, args.predictions)
-    summary = summarise(metric, rows, level=args.level, seed=args.seed)
+    progress = ConsoleProgress()
+    try:
+        rows = _rows(metric, samples, args.predictions, progress)
+        progress.part(f"{metric.name}: its interval")
+        summary = summarise(metric, rows, level=args.level, seed=args.seed)
+    finally:
+        progress.close()
     if args.json:
         shown = _json(metric, summary, rows)
         print(json.dumps(shown, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False))
@@ -152,29 +159,21 @@ def _lines(name: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def _rows(metric: Metric, samples: Sequence[Sample], where: str) -> FloatArray:
+def _rows(metric: Metric, samples: Sequence[Sample], where: str, progress: Progress) -> FloatArray:
     """Return the (n, k) statistics of the segments; raises DataError that names a line which cannot be scored."""
     import numpy as np
 
-    from evalharness.cli.console import ConsoleProgress
     from evalharness.metric.base import Prepares
+    from evalharness.run.progress import PartWatch
 
     if isinstance(metric, Prepares):
-        progress = ConsoleProgress()
-        progress.stage(f"computing {metric.name}")
-
-        def advance(n_items: int) -> None:
-            for _ in range(n_items):
-                progress.advance(0)
-
-        try:
-            metric.prepare(samples, advance)
-        finally:
-            progress.close()
+        metric.prepare(samples, PartWatch(progress, metric.name))
+    progress.part(f"{metric.name}: scoring lines", len(samples))
     rows = []
     for number, sample in enumerate(samples, start=1):
         try:
             rows.append(metric.row(sample))
+            progress.advance()
         except ValueError as fault:
             raise DataError.at(f"{where}:{number}", f"metric `{metric.name}` cannot score this line: {fault}") from None
     return np.array(rows, dtype=np.float64).reshape(len(samples), len(metric.columns))

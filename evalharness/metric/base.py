@@ -6,7 +6,7 @@ paired and clustered, and lets a stored run be compared years later without its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -86,8 +86,24 @@ class RankMetric(_Described, Protocol):
 #: Whatever scores samples. `aggregation` tells the two apart, and so does isinstance.
 Metric = SumMetric | RankMetric
 
-#: Told how many more items are done.
-Advance = Callable[[int], None]
+
+class Watch(Protocol):
+    """Told how far slow work is, so that a person sees it; quick, since it is called once an item.
+
+    The pipeline knows whose work it is, and says so beside what it is told.
+    """
+
+    def expect(self, n_items: int) -> None:
+        """Begin to count: n_items are to be done, such as distinct pairs of texts."""
+        ...
+
+    def advance(self, n_items: int = 1) -> None:
+        """Count n_items more as done."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something that a person should know beforehand, such as that it will take long."""
+        ...
 
 
 @runtime_checkable
@@ -98,8 +114,8 @@ class Prepares(Protocol):
     metric, and `row` takes it from there; `row` alone gives the same numbers, up to the rounding of a model in batches.
     """
 
-    def prepare(self, samples: Sequence[Sample], advance: Advance) -> None:
-        """Compute what `row` will need; raise nothing on account of a single odd sample."""
+    def prepare(self, samples: Sequence[Sample], watch: Watch) -> None:
+        """Compute what `row` will need, and tell `watch` of it; raise nothing on account of a single odd sample."""
         ...
 
 
@@ -128,8 +144,20 @@ class ZeroToOne:
     unit: ClassVar[str] = "fraction"
 
 
-def ignore_progress(_n_items: int) -> None:
-    """Show no progress."""
+class Unwatched:
+    """A `Watch` that nobody looks at."""
+
+    def expect(self, n_items: int) -> None:
+        """Ignore the count."""
+
+    def advance(self, n_items: int = 1) -> None:
+        """Ignore what is done."""
+
+    def note(self, text: str) -> None:
+        """Ignore the note."""
+
+
+UNWATCHED = Unwatched()
 
 
 def signature_of(metric: Any, **facts: Any) -> str:

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import STRICT, Advance, Mean, ignore_progress, signature_of
+from evalharness.metric.base import STRICT, UNWATCHED, Mean, Watch, signature_of
 from evalharness.metric.reading import TextPair, text_pair, text_pairs
 from evalharness.request import OutputKind, Sample
 
@@ -91,13 +91,14 @@ class BertScore(Mean):
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
         return scorer
 
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
+    def prepare(self, samples: Sequence[Sample], watch: Watch = UNWATCHED) -> None:
         """Score all samples in batches, texts that occur more than once only once; raises MetricError without the model."""
         pairs = [pair for pair in text_pairs(samples) if pair not in self._known]
-        for start in range(0, len(pairs), 16 * _BATCH):
-            block = pairs[start : start + 16 * _BATCH]
+        watch.expect(len(pairs))
+        for start in range(0, len(pairs), 4 * _BATCH):
+            block = pairs[start : start + 4 * _BATCH]
             self._known.update(zip(block, self._scores(block), strict=True))
-            advance(len(block))
+            watch.advance(len(block))
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (the part of BERTScore with the best reference, 1)."""

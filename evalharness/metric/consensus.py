@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import STRICT, Advance, Mean, Prepares, SumMetric, ZeroToOne, ignore_progress, signature_of
+from evalharness.metric.base import STRICT, UNWATCHED, Mean, Prepares, SumMetric, Watch, ZeroToOne, signature_of
 from evalharness.metric.registry import build_metric
 from evalharness.request import OutputKind, Sample
 
@@ -85,10 +85,10 @@ class _Judged(Mean):
         """How often a document must be asked."""
         return self.k or 1
 
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
+    def prepare(self, samples: Sequence[Sample], watch: Watch = UNWATCHED) -> None:
         """Let the judging metric see all single answers."""
         if isinstance(self._judge, Prepares):
-            self._judge.prepare([view for sample in samples for view in _views(sample)], advance)
+            self._judge.prepare([view for sample in samples for view in _views(sample)], watch)
 
     def signature(self) -> str:
         """Name all parameters, and the metric that judges with its own signature."""

@@ -19,7 +19,7 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import STRICT, Advance, Aggregation, FloatArray, ignore_progress, signature_of
+from evalharness.metric.base import STRICT, UNWATCHED, Aggregation, FloatArray, Watch, signature_of
 from evalharness.metric.consensus import Parameters
 from evalharness.metric.reading import best_index, choice_logprobs, references_of
 from evalharness.request import OutputKind, Sample
@@ -88,7 +88,7 @@ class EvaluateMetric:
     def _numbers(self) -> dict[tuple[_Pair, ...], int]:
         return {}
 
-    def prepare(self, _samples: Sequence[Sample], _advance: Advance = ignore_progress) -> None:
+    def prepare(self, _samples: Sequence[Sample], _watch: Watch = UNWATCHED) -> None:
         """Load the module; raises MetricError if that fails."""
         _ = self._module
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from evalharness.metric.base import STRICT, Advance, Aggregation, FloatArray, ignore_progress, signature_of
+from evalharness.metric.base import STRICT, UNWATCHED, Aggregation, FloatArray, Watch, signature_of
 from evalharness.metric.parallel import computed
 from evalharness.metric.reading import TextPair, text_pair, text_pairs
 from evalharness.metric.wordnet import VERSION, check_wordnet, load_wordnet, wordnet_folder
@@ -76,10 +76,10 @@ class Meteor:
     def _options(self) -> _Options:
         return _Options(self.synonyms, self.tokenizer, self.alpha, self.beta, self.gamma)
 
-    def prepare(self, samples: Sequence[Sample], advance: Advance = ignore_progress) -> None:
+    def prepare(self, samples: Sequence[Sample], watch: Watch = UNWATCHED) -> None:
         """Compute the scores of all samples, on all cores where there are many."""
         pairs = [pair for pair in text_pairs(samples) if pair not in self._known]
-        scores = computed(partial(_score, self._options), pairs, advance, seconds=_SECONDS * len(pairs))
+        scores = computed(partial(_score, self._options), pairs, watch, seconds=_SECONDS * len(pairs))
         self._known.update(zip(pairs, scores, strict=True))
 
     def row(self, sample: Sample) -> Sequence[float]:

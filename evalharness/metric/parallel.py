@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
-from evalharness.metric.base import Advance
+from evalharness.metric.base import Watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,30 +20,32 @@ POOL_SECONDS = 5.0
 def computed(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    advance: Advance,
+    watch: Watch,
     *,
     seconds: float,
     n_workers: int | None = None,
 ) -> list[Result]:
     """Return ``[function(item) for item in items]``, computed by a process a core where it would take long.
 
-    function: a pure function that can be pickled, so one of a module or a partial of one. seconds: a rough estimate of the
-    whole work on one core. n_workers: None for as many as the process may use. Workers are spawned, not forked: the parent
-    may hold threads and a CUDA context, which do not survive a fork.
+    function: a pure function that can be pickled, so one of a module or a partial of one. watch: told how many items there
+    are, and of each that is done. seconds: a rough estimate of the whole work on one core. n_workers: None for as many as
+    the process may use. Workers are spawned, not forked: the parent may hold threads and a CUDA context, which do not
+    survive a fork.
     """
     workers = min(n_workers or len(os.sched_getaffinity(0)), len(items))
     results: list[Result] = []
+    watch.expect(len(items))
     if workers < 2 or seconds < POOL_SECONDS:
         for item in items:
             results.append(function(item))
-            advance(1)
+            watch.advance()
         return results
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         chunk = max(1, len(items) // (16 * workers))
         try:
             for result in pool.map(function, items, chunksize=chunk):
                 results.append(result)
-                advance(1)
+                watch.advance()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

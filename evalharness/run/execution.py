@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from evalharness.errors import UserError
-from evalharness.metric.base import Advance
+from evalharness.metric.base import Watch
 from evalharness.request import Execution, Sample
 from evalharness.sandbox import Outcome, Program, Sandbox, run_programs
 from evalharness.task.programs import ProgramTemplates
@@ -14,10 +14,10 @@ from evalharness.task.programs import ProgramTemplates
 NO_ANSWER = Execution("failed", "the filters found no answer to run")
 
 
-def execute(templates: ProgramTemplates, samples: Sequence[Sample], sandbox: Sandbox, advance: Advance) -> list[Sample]:
+def execute(templates: ProgramTemplates, samples: Sequence[Sample], sandbox: Sandbox, watch: Watch) -> list[Sample]:
     """Return the samples with one execution an answer; a sample whose program cannot be made says why.
 
-    advance: told of each finished program.
+    watch: told how many programs there are, and of each that is finished.
     """
     programs: dict[Program, int] = {}
     made: list[Sample | list[Program | None]] = [_programs(templates, sample) for sample in samples]
@@ -27,8 +27,10 @@ def execute(templates: ProgramTemplates, samples: Sequence[Sample], sandbox: San
                 if program is not None:
                     programs.setdefault(program, len(programs))
 
+    watch.expect(len(programs))
+
     def on_done(index: int, outcome: Outcome) -> None:
-        advance(1)
+        watch.advance()
 
     outcomes = run_programs(list(programs), sandbox=sandbox, limits=templates.limits, on_done=on_done)
     executed = []

@@ -112,10 +112,6 @@ def evaluate(
         for journal in journals:
             journal.note(name, fields)
 
-    def advance(n_done: int) -> None:
-        for _ in range(n_done):
-            progress.advance(0)
-
     progress.stage(f"loading {spec.name}")
     with clock.stage("open"):
         backend = opener(spec, EngineSettings(work.settings.batch_tokens, on_event))
@@ -135,9 +131,11 @@ def evaluate(
                 _ask_all(backend, work.tasks, responses, journal, progress)
             with clock.stage("score"):
                 progress.stage("scoring")
-                samples = {task.name: make_samples(task, responses, advance, sandbox) for task in work.tasks}
+                samples = {task.name: make_samples(task, responses, progress, sandbox) for task in work.tasks}
                 results = [
-                    task_record(task, samples[task.name], level=work.settings.level, seed=work.settings.seed)
+                    task_record(
+                        task, samples[task.name], level=work.settings.level, seed=work.settings.seed, progress=progress
+                    )
                     for task in work.tasks
                 ]
             if sandbox is not None:

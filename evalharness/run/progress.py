@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -12,8 +13,12 @@ class Progress(Protocol):
         """Begin a stage; total: how many responses it waits for, None if it has no steps to count."""
         ...
 
-    def advance(self, n_tokens: int) -> None:
-        """Count one response, of n_tokens tokens read and written."""
+    def part(self, name: str, total: int | None = None) -> None:
+        """Begin a part of the stage, worth a word only if it takes long; total: the items in it, None if unknown."""
+        ...
+
+    def advance(self, n_tokens: int = 0, n_items: int = 1) -> None:
+        """Count one response, of n_tokens tokens read and written; or n_items of a part."""
         ...
 
     def note(self, text: str) -> None:
@@ -27,8 +32,31 @@ class Silent:
     def stage(self, name: str, total: int | None = None) -> None:
         """Ignore the stage."""
 
-    def advance(self, n_tokens: int) -> None:
+    def part(self, name: str, total: int | None = None) -> None:
+        """Ignore the part."""
+
+    def advance(self, n_tokens: int = 0, n_items: int = 1) -> None:
         """Ignore the response."""
 
     def note(self, text: str) -> None:
         """Ignore the note."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartWatch:
+    """Shows what a metric says of its own work (`metric.base.Watch`) as a part of a stage, under `name`."""
+
+    progress: Progress
+    name: str
+
+    def expect(self, n_items: int) -> None:
+        """Begin the part."""
+        self.progress.part(self.name, n_items)
+
+    def advance(self, n_items: int = 1) -> None:
+        """Count items of the part."""
+        self.progress.advance(n_items=n_items)
+
+    def note(self, text: str) -> None:
+        """Say it, with the name of the part."""
+        self.progress.note(f"{self.name}: {text}")

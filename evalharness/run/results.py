@@ -9,13 +9,25 @@ import numpy as np
 from evalharness.metric.summary import summarise
 from evalharness.request import Sample, derived_seed
 from evalharness.run.preparation import PreparedTask
+from evalharness.run.progress import Progress, Silent
 from evalharness.run.record import GroupRecord, MetricResult, SampleRecord, TaskRecord
 from evalharness.stats.intervals import Absent, Interval, macro_mean
 from evalharness.task.spec import GroupSpec
 
 
-def task_record(prepared: PreparedTask, samples: Sequence[SampleRecord], *, level: float, seed: int) -> TaskRecord:
-    """Summarise a task's samples: every metric with its interval, and the counts of what failed or was cut."""
+def task_record(
+    prepared: PreparedTask,
+    samples: Sequence[SampleRecord],
+    *,
+    level: float,
+    seed: int,
+    progress: Progress | None = None,
+) -> TaskRecord:
+    """Summarise a task's samples: every metric with its interval, and the counts of what failed or was cut.
+
+    progress: told which metric's interval is being found.
+    """
+    progress = progress or Silent()
     spec = prepared.task.spec
     scored = [record for record in samples if record.sample.error is None]
     return TaskRecord(
@@ -27,7 +39,8 @@ def task_record(prepared: PreparedTask, samples: Sequence[SampleRecord], *, leve
         n_failed=len(samples) - len(scored),
         n_truncated=sum(_is_truncated(record.sample) for record in samples),
         metrics=tuple(
-            _result(prepared, scored, position, level=level, seed=seed) for position in range(len(prepared.metrics))
+            _result(prepared, scored, position, level=level, seed=seed, progress=progress)
+            for position in range(len(prepared.metrics))
         ),
         output=spec.kind,
         version=str(spec.version),
@@ -38,9 +51,16 @@ def task_record(prepared: PreparedTask, samples: Sequence[SampleRecord], *, leve
 
 
 def _result(
-    prepared: PreparedTask, scored: Sequence[SampleRecord], position: int, *, level: float, seed: int
+    prepared: PreparedTask,
+    scored: Sequence[SampleRecord],
+    position: int,
+    *,
+    level: float,
+    seed: int,
+    progress: Progress,
 ) -> MetricResult:
     spec, metric = prepared.metrics[position]
+    progress.part(f"{prepared.name}: {spec.label}, its interval")
     rows = np.array([record.rows[spec.label] for record in scored], dtype=np.float64)
     rows = rows.reshape(len(scored), len(metric.columns))
     clusters = [record.sample.cluster for record in scored] if prepared.task.spec.cluster is not None else None

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evalharness.metric.base import Advance, Metric, Prepares, ignore_progress
+from evalharness.metric.base import Metric, Prepares
 from evalharness.request import Failed, Generated, Prompt, Request, RequestKey, Response, Sample
 from evalharness.run.execution import execute
 from evalharness.run.preparation import PreparedTask
+from evalharness.run.progress import PartWatch, Progress, Silent
 from evalharness.run.record import SampleRecord
 from evalharness.sandbox import Sandbox
 from evalharness.task.filters import Answers
@@ -49,20 +50,29 @@ def step_requests(
 
 
 def make_samples(
-    prepared: PreparedTask, responses: Responses, advance: Advance = ignore_progress, sandbox: Sandbox | None = None
+    prepared: PreparedTask, responses: Responses, progress: Progress | None = None, sandbox: Sandbox | None = None
 ) -> list[SampleRecord]:
     """Score every document of a task; a document that cannot be scored says why in its sample.
 
-    advance: told how many more texts the slow metrics, or programs the sandbox, have dealt with. sandbox: where the answers
-    of a task with `execute` are run; without one they are not, and metrics of execution fail.
+    progress: told how many texts the slow metrics, and programs the sandbox, have dealt with, and documents are scored.
+    sandbox: where the answers of a task with `execute` are run; without one they are not, and metrics of execution fail.
     """
+    progress = progress or Silent()
     samples = [_answered(prepared, _sample(prepared, asked, responses)) for asked in prepared.asked]
     if prepared.programs is not None and sandbox is not None:
-        samples = execute(prepared.programs, samples, sandbox, advance)
-    for _, metric in prepared.metrics:
+        samples = execute(
+            prepared.programs, samples, sandbox, PartWatch(progress, f"{prepared.name}: running programs")
+        )
+    for spec, metric in prepared.metrics:
         if isinstance(metric, Prepares):
-            metric.prepare([view for sample in samples for view in _prepared_views(metric, sample)], advance)
-    return [_scored(prepared, sample) for sample in samples]
+            views = [view for sample in samples for view in _prepared_views(metric, sample)]
+            metric.prepare(views, PartWatch(progress, f"{prepared.name}: {spec.label}"))
+    progress.part(f"{prepared.name}: scoring documents", len(samples))
+    records = []
+    for sample in samples:
+        records.append(_scored(prepared, sample))
+        progress.advance()
+    return records
 
 
 def _sample(prepared: PreparedTask, asked: Asked, responses: Responses) -> Sample:

@@ -20,6 +20,24 @@ from evalharness.request import (
 )
 
 
+class Watched:
+    """Keeps what a metric says of its progress."""
+
+    def __init__(self) -> None:
+        self.expected: list[int] = []
+        self.done = 0
+        self.notes: list[str] = []
+
+    def expect(self, n_items: int) -> None:
+        self.expected.append(n_items)
+
+    def advance(self, n_items: int = 1) -> None:
+        self.done += n_items
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 def key(slot: int = 0) -> RequestKey:
     return RequestKey("task", "document", slot)
 

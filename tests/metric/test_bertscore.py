@@ -6,6 +6,7 @@ import pytest
 from metric_samples import ENCODER, generated
 
 from evalharness.errors import MetricError
+from evalharness.metric.base import UNWATCHED
 from evalharness.metric.bertscore import BertScore
 from evalharness.metric.registry import build_metric
 
@@ -30,7 +31,7 @@ def test_scores_are_those_of_bert_score_with_the_best_reference(metrics):
     expected = scorer.score(ANSWERS, [list(pair) for pair in zip(FIRST, SECOND, strict=True)])
     samples = [generated(a, f, s) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]
     for (_, metric), scores in zip(metrics.items(), expected, strict=True):
-        metric.prepare(samples, lambda _: None)
+        metric.prepare(samples, UNWATCHED)
         # 1e-6: single precision, other batches
         assert [metric.row(sample)[0] for sample in samples] == pytest.approx(scores.tolist(), abs=1e-6)
 
@@ -65,4 +66,4 @@ def test_model_that_cannot_be_used_is_told_when_the_metric_is_built(parameters, 
 
 def test_layer_that_the_model_lacks_is_an_error_before_any_row(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(MetricError, match="cannot be used"):
-        BertScore(str(ENCODER), 99).prepare([generated("a", "b")], lambda _: None)
+        BertScore(str(ENCODER), 99).prepare([generated("a", "b")], UNWATCHED)

@@ -14,6 +14,7 @@ from nltk.translate.meteor_score import meteor_score
 from evalharness.cli.main import main
 from evalharness.errors import MetricError
 from evalharness.metric import wordnet
+from evalharness.metric.base import UNWATCHED
 from evalharness.metric.meteor import Meteor, _score
 from evalharness.metric.parallel import POOL_SECONDS, computed
 from evalharness.metric.registry import build_metric
@@ -95,7 +96,7 @@ def test_synonyms_come_from_wordnet_and_scores_from_nltk():
 @pytest.mark.usefixtures("installed")
 def test_prepared_scores_are_those_of_single_samples():
     prepared = Meteor()
-    prepared.prepare(samples(), lambda _: None)
+    prepared.prepare(samples(), UNWATCHED)
     np.testing.assert_array_equal([prepared.row(s) for s in samples()], [Meteor().row(s) for s in samples()])
 
 
@@ -183,5 +184,5 @@ def test_the_command_installs_and_says_where(tmp_path, monkeypatch, capsys):
 def test_scores_found_on_all_cores_are_those_found_on_one():
     pairs = [(a, (f, s)) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]
     work = partial(_score, Meteor()._options)
-    pooled = computed(work, pairs, lambda _: None, seconds=2 * POOL_SECONDS, n_workers=2)
-    assert pooled == computed(work, pairs, lambda _: None, seconds=0.0)
+    pooled = computed(work, pairs, UNWATCHED, seconds=2 * POOL_SECONDS, n_workers=2)
+    assert pooled == computed(work, pairs, UNWATCHED, seconds=0.0)

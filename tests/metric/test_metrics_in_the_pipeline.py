@@ -8,6 +8,7 @@ import yaml
 from evalharness.errors import MetricError
 from evalharness.request import Generated
 from evalharness.run.preparation import RunSettings, prepare
+from evalharness.run.progress import Silent
 from evalharness.run.results import task_record
 from evalharness.run.scoring import make_samples
 from evalharness.task.loading import load_task
@@ -54,11 +55,26 @@ def test_too_few_repeats_are_refused_before_a_model_is_asked(tmp_path):
     assert "metric `pass_at_k` needs at least 5 repeats, this task asks 4" in str(problem)
 
 
-def test_slow_metrics_are_prepared_once_for_every_pair_and_tell_their_progress(tmp_path):
+class Told(Silent):
+    """Keeps the parts of scoring: name, total, and how many items were done."""
+
+    def __init__(self) -> None:
+        self.parts: list[list[object]] = []
+
+    def part(self, name: str, total: int | None = None) -> None:
+        self.parts.append([name, total, 0])
+
+    def advance(self, n_tokens: int = 0, n_items: int = 1) -> None:
+        self.parts[-1][2] += n_items
+
+
+def test_slow_metrics_and_the_scoring_of_documents_tell_task_metric_and_total(tmp_path):
     prepared = task(tmp_path, [{"name": "ter"}])
-    done = []
-    samples = make_samples(prepared, answered(prepared, right_once), done.append)
-    assert sum(done) == 4  # of 12 answers: right and wrong of 1, the right of 0, the wrong of 2
+    told = Told()
+    samples = make_samples(prepared, answered(prepared, right_once), told)
+    name = prepared.name
+    # Of 12 answers 4 are distinct: right and wrong of 1, the right of 0, the wrong of 2.
+    assert told.parts == [[f"{name}: ter", 4, 4], [f"{name}: scoring documents", 3, 3]]
     assert all(set(sample.rows) == {"ter"} for sample in samples)
 
 

@@ -4,10 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from metric_samples import generated
+from metric_samples import Watched, generated
 from sacrebleu.metrics import TER
 
 from evalharness.errors import MetricError
+from evalharness.metric.base import UNWATCHED
 from evalharness.metric.parallel import POOL_SECONDS, computed
 from evalharness.metric.registry import build_metric
 from evalharness.metric.ter import Ter, _edits
@@ -46,10 +47,8 @@ def test_ter_of_empty_and_short_texts(answer, reference, expected):
 
 def test_prepared_rows_are_those_of_single_samples():
     samples = [generated(a, f, s) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)] * 2
-    done = []
     metric = Ter()
-    metric.prepare([*samples, generated("no reference")], done.append)
-    assert sum(done) == len(ANSWERS)  # each pair once
+    metric.prepare([*samples, generated("no reference")], UNWATCHED)
     assert [metric.row(sample) for sample in samples] == [Ter().row(sample) for sample in samples]
 
 
@@ -60,15 +59,37 @@ def test_option_without_effect_is_refused():
 
 def test_all_cores_give_the_results_of_one_in_order():
     items = [f"{n:o}" for n in range(100)]
-    done = []
-    pooled = computed(len, items, done.append, seconds=2 * POOL_SECONDS, n_workers=2)
+    watched = Watched()
+    pooled = computed(len, items, watched, seconds=2 * POOL_SECONDS, n_workers=2)
     assert pooled == [len(item) for item in items]
-    assert sum(done) == len(items)
+    assert (watched.expected, watched.done) == ([100], 100)
+
+
+def test_a_slow_metric_expects_each_distinct_pair_once():
+    samples = [generated(a, f, s) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)] * 2
+    watched = Watched()
+    Ter().prepare([*samples, generated("no reference")], watched)
+    assert (watched.expected, watched.done) == ([len(ANSWERS)], len(ANSWERS))
+
+
+def test_ter_of_long_texts_says_beforehand_how_long_it_will_take():
+    same = " ".join(map(str, range(400)))  # equal texts are quick, however long; the estimate cannot know
+    watched = Watched()
+    Ter().prepare([generated(same, same)] + [generated(f"{same} {i}", same) for i in range(4)], watched)
+    (said,) = watched.notes
+    assert "texts of 400 words on average" in said
+    assert "hours:minutes:seconds" in said
+
+
+def test_ter_of_short_texts_says_nothing_beforehand():
+    watched = Watched()
+    Ter().prepare([generated(f"{i} b c", "a b c") for i in range(50)], watched)
+    assert watched.notes == []
 
 
 @pytest.mark.slow
 def test_edits_found_on_all_cores_are_those_found_on_one():
     pairs = [(f"{a} {i}", (f, s)) for i in range(20) for a, f, s in zip(ANSWERS, FIRST, SECOND, strict=True)]
     work = partial(_edits, (False, False, False, False))
-    pooled = computed(work, pairs, lambda _: None, seconds=2 * POOL_SECONDS, n_workers=2)
-    assert pooled == computed(work, pairs, lambda _: None, seconds=0.0)
+    pooled = computed(work, pairs, UNWATCHED, seconds=2 * POOL_SECONDS, n_workers=2)
+    assert pooled == computed(work, pairs, UNWATCHED, seconds=0.0)
