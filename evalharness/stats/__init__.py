@@ -1,1 +1,62 @@
-"""Statistics: arrays in, numbers out; numpy and scipy only."""
+"""Statistics: arrays in, numbers out; numpy and scipy only.
+
+Public names can be imported from here, and load their module (and scipy) when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "difference": (
+        "EstimatedDifference",
+        "MarginTest",
+        "Significance",
+        "difference_interval",
+        "difference_test",
+        "equivalence",
+        "non_inferiority",
+        "relative_margin",
+    ),
+    "intervals": (
+        "Absent",
+        "Interval",
+        "MacroMean",
+        "clopper_pearson_interval",
+        "cluster_proportion_interval",
+        "cluster_standard_error",
+        "macro_mean",
+        "mean_interval",
+        "mean_standard_error",
+        "ratio_interval",
+        "ratio_standard_error",
+        "wilson_interval",
+    ),
+    "paired": (
+        "cluster_paired_proportion_difference",
+        "cluster_paired_proportion_interval",
+        "mcnemar",
+        "paired_mean_difference",
+        "paired_mean_interval",
+        "paired_mean_test",
+        "paired_proportion_difference",
+        "paired_proportion_interval",
+        "ratio_difference",
+        "ratio_difference_interval",
+        "ratio_difference_test",
+    ),
+    "randomisation": ("approximate_randomization", "sign_flip_test"),
+    "resampling": ("bootstrap", "bootstrap_of_rows", "cluster_sums"),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])
