@@ -77,7 +77,7 @@ def test_ter_of_long_texts_says_beforehand_how_long_it_will_take():
     watched = Watched()
     Ter().prepare([generated(same, same)] + [generated(f"{same} {i}", same) for i in range(4)], watched)
     (said,) = watched.notes
-    assert "texts of 400 words on average" in said
+    assert "texts of 401 words on average" in said
     assert "hours:minutes:seconds" in said
 
 
