@@ -62,6 +62,16 @@ def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run generated programs even where no sandbox works; recorded in the run",
     )
+    add_trust_flag(parser)
+
+
+def add_trust_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for metrics that are programs, wherever metrics are computed."""
+    parser.add_argument(
+        "--trust-metric-code",
+        action="store_true",
+        help="run the programs that metrics name (`evaluate` modules)",
+    )
 
 
 def library(args: argparse.Namespace) -> TaskLibrary:

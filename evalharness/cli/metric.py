@@ -58,6 +58,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--param", action="append", default=[], metavar="K=V", help="a parameter of the metric (repeatable)")
     add("--level", type=float, default=0.95, metavar="P", help="confidence level of the interval (default: 0.95)")
     add("--seed", type=flags.not_negative, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
+    flags.add_trust_flag(parser)
     add("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(handler=metric_command)
 
@@ -71,7 +72,7 @@ def metric_command(args: argparse.Namespace) -> int:
         raise UserError.at(
             "--level", f"a confidence level lies between 0 and 1, got {args.level}", "write 0.95 for 95 %"
         )
-    metric = _metric(args.name, args.param)
+    metric = _metric(args.name, args.param, trust_metric_code=args.trust_metric_code)
     samples = _samples(args.references, args.predictions)
     progress = ConsoleProgress()
     try:
@@ -88,14 +89,15 @@ def metric_command(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _metric(name: str, parameters: Sequence[str]) -> Metric:
+def _metric(name: str, parameters: Sequence[str], *, trust_metric_code: bool) -> Metric:
     """Build the metric, and refuse one that needs more than an answer and references."""
     from evalharness.metric.registry import METRICS, build_metric
 
     for text in parameters:
         if not text.partition("=")[0].strip() or "=" not in text:
             raise UserError.at("--param", f"{text!r} is not of the form k=v", "write, for example, --param tokenize=zh")
-    metric = build_metric(name, flags.assignments(parameters), where="--param" if parameters else "metric")
+    where = "--param" if parameters else "metric"
+    metric = build_metric(name, flags.assignments(parameters), where=where, trust_metric_code=trust_metric_code)
     fitting = [known for known in METRICS if "generate" in METRICS[known].outputs]
     if "generate" not in metric.outputs:
         what = f"metric `{name}` scores {', '.join(sorted(metric.outputs))}, and not texts"

@@ -212,7 +212,9 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
     folders = [*filter(None, os.environ.get(TASKS_VARIABLE, "").split(os.pathsep)), *args.tasks_dir]
     for name, values in (("--set", args.set), ("--tasks-dir", map(_absolute, folders))):
         command += [part for value in values for part in (name, value)]
-    given = [name for name in ("trust_remote_code", "unsafe_code_execution") if getattr(args, name)]
+    given = [
+        name for name in ("trust_remote_code", "unsafe_code_execution", "trust_metric_code") if getattr(args, name)
+    ]
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
 
 
@@ -239,6 +241,7 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
         data_root=flags.data_root(args),
         resume=not args.no_resume,
         unsafe_code_execution=args.unsafe_code_execution,
+        trust_metric_code=args.trust_metric_code,
     )
 
 

@@ -164,4 +164,5 @@ def _command(args: argparse.Namespace) -> list[str]:
             command += [f"--{name.replace('_', '-')}", str(value)]
     for flag, values in (("--set", args.set), ("--tasks-dir", args.tasks_dir)):
         command += [part for value in values for part in (flag, value)]
-    return [*command, "--unsafe-code-execution"] if args.unsafe_code_execution else command
+    given = [name for name in ("unsafe_code_execution", "trust_metric_code") if getattr(args, name)]
+    return [*command, *(f"--{name.replace('_', '-')}" for name in given)]

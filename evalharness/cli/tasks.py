@@ -86,6 +86,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     validate.add_argument("names", nargs="+", help="tasks, groups, suites, globs, YAML files or folders")
     validate.add_argument("--no-data", action="store_true", help="do not read the documents, check the examples only")
+    flags.add_trust_flag(validate)
     preview = command(
         "preview",
         "show exactly what a model would be asked",
@@ -179,7 +180,12 @@ def _validate(args: argparse.Namespace) -> int:
     selection = flags.library(args).select(flags.comma_list(args.names))
     n_wrong = 0
     for task in selection.tasks:
-        report = validate_task(task, data_root=flags.data_root(args), read_data=not args.no_data)
+        report = validate_task(
+            task,
+            data_root=flags.data_root(args),
+            read_data=not args.no_data,
+            trust_metric_code=args.trust_metric_code,
+        )
         if report.problems:
             n_wrong += 1
             print(f"{task.name}: {len(report.problems)} problem(s)", file=sys.stderr)
@@ -195,7 +201,13 @@ def _preview(args: argparse.Namespace) -> int:
     from evalharness.task.prompts import describe
 
     limit = args.limit if args.limit or args.json else 3
-    settings = RunSettings(limit=limit, shots=args.shots, seed=args.seed, data_root=flags.data_root(args))
+    settings = RunSettings(
+        limit=limit,
+        shots=args.shots,
+        seed=args.seed,
+        data_root=flags.data_root(args),
+        trust_metric_code=True,  # no metric is computed here
+    )
     selection = flags.library(args).select([args.name])
     for task in prepare_all(selection.tasks, settings, chat=args.chat):
         for request in _all_requests(task):

@@ -1,13 +1,12 @@
 """Any metric of the `evaluate` library, by local path or hub id, computed over the whole corpus at once.
 
-Such a metric is a Python program that comes with its path, so naming one in a task means running code. That is done only where
-the environment variable EVALHARNESS_TRUST_METRIC_CODE is set to 1.
+Such a metric is a Python program that comes with its path, so naming one in a task means running code. The registry builds it
+only where a person says that they trust it.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -23,8 +22,6 @@ from evalharness.metric.base import STRICT, UNWATCHED, Aggregation, FloatArray, 
 from evalharness.metric.consensus import Parameters
 from evalharness.metric.reading import best_index, choice_logprobs, references_of
 from evalharness.request import OutputKind, Sample
-
-TRUST = "EVALHARNESS_TRUST_METRIC_CODE"
 
 #: What the module is given for one answer: its prediction, and its reference or references.
 _Pair = tuple[str | int | float, tuple[str | int | float, ...]]
@@ -57,6 +54,7 @@ class EvaluateMetric:
     unit: ClassVar[str] = "as the module says"
 
     sees_all_repeats: ClassVar[bool] = True
+    runs_foreign_code: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _can_be_computed(self) -> EvaluateMetric:
@@ -64,8 +62,6 @@ class EvaluateMetric:
             raise ValueError("evaluate is not installed; pip install 'evalharness[metrics]'")
         if self.path.startswith((".", "/", "~")) and not Path(self.path).expanduser().exists():
             raise ValueError(f"there is no file or folder {self.path}")
-        if os.environ.get(TRUST) != "1":
-            raise ValueError(f"{self.path} is a program, and would be run; set {TRUST}=1 if you trust it")
         return self
 
     @property

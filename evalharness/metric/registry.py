@@ -78,12 +78,13 @@ METRICS: Registry[type[Metric]] = Registry(
 )
 
 
-def build_metric(name: str, parameters: Mapping[str, Any], *, where: str) -> Metric:
+def build_metric(name: str, parameters: Mapping[str, Any], *, where: str, trust_metric_code: bool = False) -> Metric:
     """Build the metric `name` with `parameters`, as a task gives them.
 
-    where: what error messages begin with, such as ``tasks/gsm8k.yaml:14``.
+    where: what error messages begin with, such as ``tasks/gsm8k.yaml:14``. trust_metric_code: whether the metric may run a
+    program that its parameters name.
     Raises MetricError, with all problems at once, if the metric is unknown, a parameter is unknown, missing or of the wrong
-    type, or parameters contradict each other.
+    type, or parameters contradict each other; or if it would run a program that is not trusted.
     """
     if name not in METRICS:
         raise MetricError.at(where, f"unknown metric `{name}`", suggest(name, METRICS, noun="metrics"))
@@ -96,6 +97,9 @@ def build_metric(name: str, parameters: Mapping[str, Any], *, where: str) -> Met
         problems += [_invalid(name, dict(found), where) for found in error.errors()]
     except (TypeError, ValueError) as error:  # a metric of another package may be a plain dataclass
         problems.append(Problem(where, f"metric `{name}`: {error}"))
+    if getattr(metric, "runs_foreign_code", False) and not trust_metric_code:
+        what = f"metric `{name}` would run the program {parameters.get('path')}"
+        problems.append(Problem(where, what, "add --trust-metric-code if you trust it"))
     if problems:
         raise MetricError(problems)
     return built

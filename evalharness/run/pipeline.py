@@ -224,7 +224,7 @@ def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore
 
 
 def _plain_settings(settings: RunSettings) -> dict[str, Any]:
-    names = ("limit", "shots", "seed", "batch_tokens", "level", "unsafe_code_execution")
+    names = ("limit", "shots", "seed", "batch_tokens", "level", "unsafe_code_execution", "trust_metric_code")
     return {name: getattr(settings, name) for name in names}
 
 

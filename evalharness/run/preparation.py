@@ -29,7 +29,8 @@ class RunSettings:
 
     limit: documents a task, None for all. shots: overrides the tasks' own count. level: of the intervals.
     data_root: folder with local copies of hub data. unsafe_code_execution: run programs even where no
-    sandbox works. resume: go on with an unfinished run of the same work.
+    sandbox works. trust_metric_code: run the programs that metrics name. resume: go on with an unfinished run of the same
+    work.
     """
 
     limit: int | None = None
@@ -40,6 +41,7 @@ class RunSettings:
     data_root: Path | None = None
     resume: bool = True
     unsafe_code_execution: bool = False
+    trust_metric_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     chat: whether prompts are sent as the turns of a chat.
     Raises a UserError: unknown metric or filter, documents not there, a template that fails, too few shots.
     """
-    metrics = build_metrics(task)
+    metrics = build_metrics(task, trust_metric_code=settings.trust_metric_code)
     filters = build_filters(task)
     _refuse_votes_before_repeats(task, metrics, filters)
     programs = ProgramTemplates(task) if task.spec.execute else None
@@ -120,15 +122,18 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents), programs)
 
 
-def build_metrics(task: LoadedTask) -> tuple[tuple[MetricSpec, Metric], ...]:
-    """Build a task's metrics; raises MetricError with all problems: unknown ones, and such as cannot score its output."""
+def build_metrics(task: LoadedTask, *, trust_metric_code: bool = False) -> tuple[tuple[MetricSpec, Metric], ...]:
+    """Build a task's metrics.
+
+    Raises MetricError with all problems: unknown metrics, such as cannot score its output, and programs that are not trusted.
+    """
     found: list[tuple[MetricSpec, Metric]] = []
     problems: list[Problem] = []
     kind = task.spec.kind
     for i, spec in enumerate(task.spec.all_metrics):
         where = task.where("metrics", i)
         try:
-            metric = build_metric(spec.name, spec.parameters, where=where)
+            metric = build_metric(spec.name, spec.parameters, where=where, trust_metric_code=trust_metric_code)
         except MetricError as fault:
             problems.extend(fault.problems)
             continue

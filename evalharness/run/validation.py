@@ -41,7 +41,9 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def validate_task(task: LoadedTask, *, data_root: Path | None = None, read_data: bool = True) -> Report:
+def validate_task(
+    task: LoadedTask, *, data_root: Path | None = None, read_data: bool = True, trust_metric_code: bool = False
+) -> Report:
     """Check a task: metrics, filters, templates, examples, and, where the data can be read, every document.
 
     The last check answers every document with its own reference and demands the best possible value of exact_match and
@@ -50,7 +52,11 @@ def validate_task(task: LoadedTask, *, data_root: Path | None = None, read_data:
     """
     checks = ["schema"]
     problems: list[Problem] = []
-    for name, check in (("metrics", build_metrics), ("filters", build_filters)):
+
+    def metrics_of(task: LoadedTask) -> object:
+        return build_metrics(task, trust_metric_code=trust_metric_code)
+
+    for name, check in (("metrics", metrics_of), ("filters", build_filters)):
         try:
             check(task)
             checks.append(name)
@@ -62,7 +68,7 @@ def validate_task(task: LoadedTask, *, data_root: Path | None = None, read_data:
         problems.extend(fault.problems)
     if read_data and not problems:
         try:
-            prepared = prepare(task, RunSettings(data_root=data_root), chat=False)
+            prepared = prepare(task, RunSettings(data_root=data_root, trust_metric_code=trust_metric_code), chat=False)
             checks.append(f"{len(prepared.asked)} documents")
             for request in prepared.first_requests():
                 reason = unaskable(request)
