@@ -64,6 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("--samples", type=_count, metavar="N", help="show N samples (a task)")
     show.add_argument("--task", metavar="T", help="show this task alone")
     show.add_argument("--failed", action="store_true", help="show samples that could not be scored")
+    show.add_argument("--full", action="store_true", help="show long texts of samples as a whole")
     show.add_argument("--json", action="store_true", help="print JSON instead of tables")
     show.set_defaults(handler=show_run)
 
@@ -141,7 +142,7 @@ def show_run(args: argparse.Namespace) -> int:
         print(inert(f"{name:<10} {text}"))
     stdout_console().print(results_table(record, where))
     for sample in samples:
-        print(sample_text(sample))
+        print(sample_text(sample, full=args.full))
     return EXIT_OK
 
 

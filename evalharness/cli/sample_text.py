@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def sample_text(sample: Mapping[str, Any]) -> str:
-    """Return one stored sample, as `ResultStore.samples` yields it, as lines of text."""
+#: A longer text is shown by its beginning and its end, this many characters together.
+SHOWN_CHARACTERS = 2000
+
+
+def sample_text(sample: Mapping[str, Any], *, full: bool = False) -> str:
+    """Return one stored sample, as `ResultStore.samples` yields it, as lines of text; full: long texts as a whole."""
+
+    def shown(text: str) -> str:
+        return text if full else _cut(text)
+
     prompt = sample["prompt"]
     if not isinstance(prompt, str):
         prompt = "\n".join(f"<{message['role']}> {message['text']}" for message in prompt)
     parts = {
-        "prompt": prompt,
+        "prompt": shown(prompt),
         "choices": "\n".join(sample["choices"]),
-        "references": "\n".join(sample["references"]),
-        "responses": "\n".join(_response_text(each) for repeat in sample["responses"] for each in repeat),
-        "answers": "\n".join("(none)" if answer is None else answer for answer in sample["answers"]),
+        "references": "\n".join(map(shown, sample["references"])),
+        "responses": "\n".join(_response_text(each, shown) for repeat in sample["responses"] for each in repeat),
+        "answers": "\n".join("(none)" if answer is None else shown(answer) for answer in sample["answers"]),
         "executions": "\n".join(_execution_text(each) for each in sample.get("executions", ())),
         "error": sample["error"] or "",
         "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
@@ -31,15 +39,24 @@ def sample_text(sample: Mapping[str, Any]) -> str:
     return inert("\n".join(lines))
 
 
+def _cut(text: str) -> str:
+    """Leave out the middle of a long text: a prompt's question is at its end."""
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    half = SHOWN_CHARACTERS // 2
+    left_out = f"[... {len(text) - 2 * half:,} of {len(text):,} characters are left out; --full shows them ...]"
+    return f"{text[:half]}\n{left_out}\n{text[-half:]}"
+
+
 def _execution_text(execution: Mapping[str, Any]) -> str:
     said = f": {execution['detail']}" if execution["detail"] else ""
     return f"{execution['verdict']}{said}  ({execution['seconds']:.2f} s)"
 
 
-def _response_text(response: Mapping[str, Any]) -> str:
+def _response_text(response: Mapping[str, Any], shown: Callable[[str], str]) -> str:
     match response["kind"]:
         case "generated":
-            return f"{response['text']}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
+            return f"{shown(response['text'])}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
         case "failed":
             return f"failed: {response['error']}"
         case _:

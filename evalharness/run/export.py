@@ -11,12 +11,15 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
 from evalharness.run.digits import decimals_of, shown_value
-from evalharness.run.record import RunRecord, canonical_json
+from evalharness.run.record import MetricResult, RunRecord, TaskRecord, canonical_json
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric of one task of one run; value, low and high are None where they are not known."""
+    """One metric of one task or group of one run; what is not known, or a group does not have, is None.
+
+    limit: documents a task that were asked for, None for all. adapter: the PEFT adapter on the model, None without one.
+    """
 
     model: str
     task: str
@@ -26,10 +29,19 @@ class Row:
     high: float | None
     n: int
     run_id: str
+    level: float | None = None
+    method: str | None = None
+    shots: int | None = None
+    limit: int | None = None
+    n_failed: int | None = None
+    n_truncated: int | None = None
+    adapter: str | None = None
 
 
 _COLUMNS = tuple(field.name for field in fields(Row))
-_TEXT_COLUMNS = ("model", "task", "metric", "run_id")
+_TEXT_COLUMNS = ("model", "task", "metric", "run_id", "method", "adapter")
+#: Left out of a table for people where they say nothing of any row.
+_SPARSE_COLUMNS = ("level", "method", "shots", "limit", "n_failed", "n_truncated", "adapter")
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,15 +67,29 @@ def rows_of(records: Iterable[RunRecord]) -> list[Row]:
     """Return the rows of runs in the order given: tasks, then groups, and metrics, in the order of the record."""
     rows: list[Row] = []
     for record in records:
-        parts = [(task.name, task.metrics) for task in record.tasks] + [
-            (group.name, group.metrics) for group in record.groups
-        ]
-        rows += [
-            Row(record.model.name, name, metric.name, metric.value, metric.low, metric.high, metric.n, record.run_id)
-            for name, metrics in parts
-            for metric in metrics
-        ]
+        rows += [_row(record, task.name, metric, task) for task in record.tasks for metric in task.metrics]
+        rows += [_row(record, group.name, metric, None) for group in record.groups for metric in group.metrics]
     return rows
+
+
+def _row(record: RunRecord, name: str, metric: MetricResult, task: TaskRecord | None) -> Row:
+    return Row(
+        model=record.model.name,
+        task=name,
+        metric=metric.name,
+        value=metric.value,
+        low=metric.low,
+        high=metric.high,
+        n=metric.n,
+        run_id=record.run_id,
+        level=metric.level,
+        method=metric.method,
+        shots=None if task is None else task.shots,
+        limit=record.settings.get("limit"),
+        n_failed=None if task is None else task.n_failed,
+        n_truncated=None if task is None else task.n_truncated,
+        adapter=record.model.spec.get("adapter"),
+    )
 
 
 def to_json(rows: Sequence[Row]) -> str:
@@ -82,24 +108,28 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writerow(_COLUMNS)
     for row in rows:
         values = asdict(row)
-        writer.writerow([_inert(values[name]) if name in _TEXT_COLUMNS else values[name] for name in _COLUMNS])
+        writer.writerow([_inert(values[name] or "") if name in _TEXT_COLUMNS else values[name] for name in _COLUMNS])
     return buffer.getvalue()
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return a table for GitHub-flavoured Markdown, its texts escaped, decimals from the intervals' widths."""
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"]
-    lines += ["| " + " | ".join(_cells(row, _escape_markdown)) + " |" for row in rows]
+    columns = _telling_columns(rows)
+    rules = ("---" if name in _TEXT_COLUMNS else "---:" for name in columns)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, rules)]
+    lines += ["| " + " | ".join(_cells(row, columns, _escape_markdown)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def to_latex(rows: Sequence[Row]) -> str:
     r"""Return a `tabular` for the booktabs package, its texts escaped, decimals from the intervals' widths."""
-    head = " & ".join(map(_escape_latex, _COLUMNS))
-    body = [" & ".join(_cells(row, _escape_latex)) + r" \\" for row in rows]
+    columns = _telling_columns(rows)
+    head = " & ".join(map(_escape_latex, columns))
+    body = [" & ".join(_cells(row, columns, _escape_latex)) + r" \\" for row in rows]
+    aligned = "".join("l" if name in _TEXT_COLUMNS else "r" for name in columns)
     return "\n".join(
         [
-            r"\begin{tabular}{lllrrrrl}",
+            rf"\begin{{tabular}}{{{aligned}}}",
             r"\toprule",
             head + r" \\",
             r"\midrule",
@@ -116,15 +146,23 @@ FORMATS: Mapping[str, Callable[[Sequence[Row]], str]] = MappingProxyType(
 )
 
 
-def _cells(row: Row, escape: Callable[[str], str]) -> list[str]:
-    def bound(value: float | None) -> str:
-        if value is None or row.low is None or row.high is None:
-            return "-"
-        return f"{value:.{decimals_of(row.low, row.high)}f}"
+def _telling_columns(rows: Sequence[Row]) -> list[str]:
+    """Return the columns that a table for people needs: no failures, say, are not worth one."""
+    return [name for name in _COLUMNS if name not in _SPARSE_COLUMNS or any(getattr(row, name) for row in rows)]
 
-    value = shown_value(row.value, row.low, row.high)
-    texts = [escape(_CONTROL.sub(" ", text)) for text in (row.model, row.task, row.metric)]
-    return [*texts, value, bound(row.low), bound(row.high), str(row.n), escape(_CONTROL.sub(" ", row.run_id))]
+
+def _cells(row: Row, columns: Sequence[str], escape: Callable[[str], str]) -> list[str]:
+    def cell(name: str) -> str:
+        value = getattr(row, name)
+        if name == "value":
+            return shown_value(row.value, row.low, row.high)
+        if value is None:
+            return "-"
+        if name in ("low", "high") and row.low is not None and row.high is not None:
+            return f"{value:.{decimals_of(row.low, row.high)}f}"
+        return escape(_CONTROL.sub(" ", str(value)))
+
+    return [cell(name) for name in columns]
 
 
 def _inert(text: str) -> str:

@@ -78,6 +78,31 @@ def test_show_failed_samples_alone(runs, store, capsys):
     assert "failed: too long" in out
 
 
+def test_show_cuts_long_texts_in_the_middle_and_says_so(runs, store, capsys):
+    directory = store.begin("tiny", PLAN)
+    long = Sample("t", Document("0", {}, "h"), "A" * 3000 + "B" * 3000 + "?", (), (), "h", error="too long")
+    task = TaskRecord(
+        name="t",
+        fingerprint="f",
+        data_hash="d",
+        n_documents=1,
+        n_scored=0,
+        n_failed=1,
+        metrics=(),
+        output="generate",
+        version="1",
+    )
+    directory.commit(record(directory, tasks=(task,)), [SampleRecord(long, {})])
+    runs("show", directory.run_id, "--failed")
+    out = capsys.readouterr().out
+    assert "[... 4,001 of 6,001 characters are left out; --full shows them ...]" in out
+    assert "A" * 1000 in out
+    assert "B?\n" in out
+    assert "B" * 1000 not in out
+    runs("show", directory.run_id, "--failed", "--full")
+    assert "A" * 3000 + "B" * 3000 + "?" in capsys.readouterr().out
+
+
 def test_show_as_json_holds_record_and_samples(runs, store, capsys):
     runs("show", finished_run(store).run_id, "--samples", "1", "--json")
     shown = json.loads(capsys.readouterr().out)

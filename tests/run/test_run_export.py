@@ -41,7 +41,33 @@ def test_one_row_a_task_and_metric(finished):
 def test_json_keeps_full_precision_and_null():
     (row,) = json.loads(FORMATS["json"]([ROW]))
     assert row["value"] == ROW.value
-    assert set(row) == {"model", "task", "metric", "value", "low", "high", "n", "run_id"}
+    assert {name: row[name] for name in ("model", "n", "limit", "adapter")} == {
+        "model": "tiny",
+        "n": 100,
+        "limit": None,
+        "adapter": None,
+    }
+
+
+def test_a_row_says_how_its_number_came_about(finished):
+    adapted = finished.model_copy(
+        update={
+            "model": finished.model.model_copy(update={"spec": {**finished.model.spec, "adapter": "/adapters/a"}}),
+            "settings": {**finished.settings, "limit": 4},
+        }
+    )
+    first, *_, last = rows_of([adapted])
+    assert (first.shots, first.limit, first.level, first.adapter) == (2, 4, 0.95, "/adapters/a")
+    assert (first.n_failed, first.n_truncated, first.method) == (0, 1, "wilson")
+    assert (last.n_failed, last.level, last.method) == (1, None, None)
+
+
+def test_a_table_for_people_leaves_out_columns_that_say_nothing(finished):
+    head = to_markdown(rows_of([finished])).splitlines()[0]
+    assert "n_failed" in head
+    for name in ("adapter", "limit"):
+        assert name not in head
+        assert name in to_csv(rows_of([finished])).splitlines()[0]
 
 
 def test_csv_keeps_full_precision_and_leaves_unknown_values_empty():
