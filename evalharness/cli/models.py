@@ -46,7 +46,10 @@ Examples:
 ADD_FIELDS = {
     "path": ("path", "directory of the checkpoint, or hub id"),
     "adapter": ("adapter", "directory or hub id of a PEFT adapter to load on top"),
-    "architecture": ("architecture", "decoder, encoder_decoder or masked (default: read from the checkpoint)"),
+    "architecture": (
+        "architecture",
+        "decoder, encoder_decoder, masked or classifier (default: read from the checkpoint)",
+    ),
     "dtype": ("dtype", "precision of the weights (default: the checkpoint's)"),
     "chat_template": ("chat-template", "none, own, or the path of a .jinja file"),
     "card.description": ("description", "one sentence for the leaderboard"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,39 +15,40 @@ import transformers
 
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
 from evalharness.engine.checkpoint import Checkpoint, Kind, open_checkpoint
+from evalharness.engine.classify import classify_batch, reads_padding
 from evalharness.engine.compress import compress_batch
 from evalharness.engine.decode import Continuation, generate_batch
 from evalharness.engine.encode import CompressJob, Encoder, GenerateJob, ScoreJob
 from evalharness.engine.fingerprint import text_fingerprint, tokenizer_fingerprint, weight_facts, weight_files
 from evalharness.engine.load import LoadedModel, load_model
+from evalharness.engine.pairs import ClassifyJob
 from evalharness.engine.plan import (
     Batch,
+    ClassifyRow,
     CompressRow,
     GenerateRow,
-    Place,
     ScoreRow,
     batches,
+    classify_rows,
     compress_rows,
     generate_rows,
     is_answered,
     score_rows,
 )
+from evalharness.engine.respond import classify_response, compress_response, generate_response, score_response
 from evalharness.engine.score import QueryScore, score_batch
 from evalharness.errors import EngineError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
+    Classify,
     Compress,
-    Compressed,
     Failed,
     Generate,
-    Generated,
     Request,
     RequestKey,
     Response,
     Score,
-    Scored,
     ScoreText,
-    TextScored,
 )
 
 _DEFAULT_BATCH_TOKENS = {"cuda": 32768}
@@ -61,9 +61,10 @@ _CAPABILITIES: dict[Kind, frozenset[type]] = {
     "decoder": frozenset({Generate, Score, ScoreText, Compress}),
     "encoder_decoder": frozenset({Generate, Score, ScoreText}),
     "masked": frozenset({Score, ScoreText}),
+    "classifier": frozenset({Classify}),
 }
 
-R = TypeVar("R", ScoreRow, GenerateRow, CompressRow)
+R = TypeVar("R", ScoreRow, GenerateRow, CompressRow, ClassifyRow)
 A = TypeVar("A")
 
 
@@ -99,11 +100,14 @@ class TransformersBackend:
         score_jobs: list[ScoreJob] = []
         generate_jobs: list[GenerateJob] = []
         compress_jobs: list[CompressJob] = []
+        classify_jobs: list[ClassifyJob] = []
         for outcome in self._encoder.encode(requests):
             if isinstance(outcome, ScoreJob):
                 score_jobs.append(outcome)
             elif isinstance(outcome, CompressJob):
                 compress_jobs.append(outcome)
+            elif isinstance(outcome, ClassifyJob):
+                classify_jobs.append(outcome)
             elif isinstance(outcome, Failed):
                 if outcome.key not in done:
                     yield outcome
@@ -112,11 +116,13 @@ class TransformersBackend:
         yield from self._score(score_jobs, done)
         yield from self._generate(generate_jobs, done)
         yield from self._compress(compress_jobs, done)
+        yield from self._classify(classify_jobs, done)
 
     def count_tokens(self, requests: Sequence[Request]) -> TokenCounts:
         """Count tokens without reading the weights: `prompt_tokens` are what the model reads, identical work once."""
         prompt_tokens = new_tokens = truncated = 0
         score_jobs: list[ScoreJob] = []
+        classify_jobs: list[ClassifyJob] = []
         for outcome in self._encoder.encode(requests):
             if isinstance(outcome, Failed):
                 continue
@@ -126,11 +132,13 @@ class TransformersBackend:
             truncated += outcome.truncated_tokens > 0
             if isinstance(outcome, ScoreJob):
                 score_jobs.append(outcome)
+            elif isinstance(outcome, ClassifyJob):
+                classify_jobs.append(outcome)
             else:
                 prompt_tokens += len(outcome.ids)
                 new_tokens += outcome.request.decoding.max_new_tokens
-        rows, _ = score_rows(score_jobs)
-        return TokenCounts(prompt_tokens + sum(row.width for row in rows), new_tokens, truncated)
+        widths = [row.width for row in score_rows(score_jobs)[0]] + [row.width for row in classify_rows(classify_jobs)]
+        return TokenCounts(prompt_tokens + sum(widths), new_tokens, truncated)
 
     def statistics(self) -> Mapping[str, float]:
         """Counters so far: tokens read, generated and scored, batches, and seconds on the device and in loading."""
@@ -146,7 +154,7 @@ class TransformersBackend:
         if self._checkpoint.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    # The three kinds of work.
+    # The four kinds of work.
 
     def _score(self, jobs: Sequence[ScoreJob], done: frozenset[RequestKey]) -> Iterator[Response]:
         rows, places = score_rows(jobs)
@@ -211,6 +219,29 @@ class TransformersBackend:
                     waiting[key] -= 1
                     if not waiting[key] and key not in done:
                         yield compress_response(job_of[key], [sizes[row] for row in places[key]])
+
+    def _classify(self, jobs: Sequence[ClassifyJob], done: frozenset[RequestKey]) -> Iterator[Response]:
+        rows = classify_rows(jobs)
+        if is_answered(rows, done):
+            return
+        job_of = {job.request.key: job for job in jobs}
+        config, context = self._checkpoint.config, self._checkpoint.context_tokens
+        labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+        equal_lengths = reads_padding(self._model(), min(rows, key=lambda row: row.width), context)
+        # The heads of encoder-decoders look at end tokens, and refuse a batch of which not all rows have as many.
+        end = config.eos_token_id if config.is_encoder_decoder else None
+
+        def group(row: ClassifyRow) -> tuple[int, ...]:
+            return row.width if equal_lengths else 0, 0 if end is None else row.ids.count(end)
+
+        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=lambda row: row.width, group=group):
+            if is_answered(batch.rows, done):
+                continue
+            for index, logits in self._run_batch(batch, classify_batch):
+                self._counters["prompt_tokens"] += rows[index].width
+                for key in rows[index].keys:
+                    if key not in done:
+                        yield classify_response(job_of[key], logits, labels)
 
     def _run_batch(
         self, batch: Batch[R], compute: Callable[[LoadedModel, Sequence[R]], Sequence[A]]
@@ -302,54 +333,6 @@ class TransformersBackend:
                 "threads": torch.get_num_threads(),
             },
         )
-
-
-def score_response(
-    job: ScoreJob, places: Sequence[Place], answers: Mapping[int, Sequence[QueryScore] | str]
-) -> Response:
-    """Sum the pieces of a request; one piece without a finite answer fails the request."""
-    request, total, is_greedy = job.request, 0.0, True
-    for place in places:
-        answer = answers[place.row]
-        if isinstance(answer, str):
-            return Failed(request.key, answer)
-        total += answer[place.query].logprob
-        is_greedy = is_greedy and answer[place.query].is_greedy
-    if not math.isfinite(total):
-        return Failed(request.key, f"non-finite log-probability ({total}): the model's logits are NaN or infinite")
-    if isinstance(request, Score):
-        n_bytes = len(request.continuation.encode())
-        return Scored(request.key, total, job.n_tokens, n_bytes, is_greedy, job.n_prompt_tokens, job.truncated_tokens)
-    n_words = len(re.split(r"\s+", request.text))
-    return TextScored(request.key, total, job.n_tokens, len(request.text.encode()), n_words)
-
-
-def compress_response(job: CompressJob, sizes: Sequence[int | str]) -> Response:
-    """Sum the sizes of a text's chunks; one that could not be compressed fails the request."""
-    request, total = job.request, 0
-    for size in sizes:
-        if isinstance(size, str):
-            return Failed(request.key, size)
-        total += size
-    return Compressed(request.key, len(request.text.encode()), total, len(sizes), job.n_tokens)
-
-
-def generate_response(job: GenerateJob, answer: Continuation | str | None) -> Response:
-    """Turn what a row produced into the response of one of its askers."""
-    key = job.request.key
-    if answer is None:
-        return Failed(key, "non-finite logits: the model's logits are NaN or infinite")
-    if isinstance(answer, str):
-        return Failed(key, answer)
-    return Generated(
-        key=key,
-        text=answer.text,
-        n_tokens=len(answer.ids),
-        stopped_by=answer.stopped_by,
-        n_prompt_tokens=len(job.ids),
-        truncated_tokens=job.truncated_tokens,
-        token_ids=answer.ids,
-    )
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -16,7 +16,7 @@ from evalharness.engine.fingerprint import weight_files
 from evalharness.errors import ModelError
 from evalharness.model.spec import ModelSpec
 
-Kind = Literal["decoder", "encoder_decoder", "masked"]
+Kind = Literal["decoder", "encoder_decoder", "masked", "classifier"]
 
 #: What configs call the longest input, in order of trust.
 _CONTEXT_FIELDS = (
@@ -112,6 +112,8 @@ def kind_of(spec: ModelSpec, config: Any) -> Kind:
         return spec.architecture
     trained_as = tuple(getattr(config, "architectures", None) or ())
     remote = getattr(config, "auto_map", None) or {}
+    if any(name.endswith("ForSequenceClassification") for name in trained_as):
+        return "classifier"
     if getattr(config, "is_encoder_decoder", False):
         return "encoder_decoder"
     if any(name.endswith("ForMaskedLM") for name in trained_as):
@@ -126,7 +128,7 @@ def kind_of(spec: ModelSpec, config: Any) -> Kind:
         spec.name,
         f"cannot tell how a checkpoint of model type {getattr(config, 'model_type', None)!r} with architectures "
         f"{list(trained_as)} answers",
-        "set `architecture` to decoder, encoder_decoder or masked",
+        "set `architecture` to decoder, encoder_decoder, masked or classifier",
     )
 
 

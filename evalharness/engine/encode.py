@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import jinja2
-
+from evalharness.engine.chat import render_chat
 from evalharness.engine.checkpoint import Checkpoint
+from evalharness.engine.pairs import ClassifyJob, classify_jobs
 from evalharness.engine.texts import Ids, Texts, split_whitespace
 from evalharness.engine.windows import Unanswerable, cut_text
 from evalharness.request import (
@@ -20,7 +20,6 @@ from evalharness.request import (
     Compress,
     Failed,
     Generate,
-    Message,
     Prompt,
     Request,
     Score,
@@ -81,7 +80,7 @@ class CompressJob:
         return sum(len(ids) - 1 for ids in self.chunks)
 
 
-Job = ScoreJob | GenerateJob | CompressJob
+Job = ScoreJob | GenerateJob | CompressJob | ClassifyJob
 
 
 class Encoder:
@@ -99,7 +98,10 @@ class Encoder:
         """Turn each request into a job, or into `Failed` where the model cannot be asked it."""
         pending = iter(requests)
         while chunk := list(islice(pending, _CHUNK_REQUESTS)):
-            yield from self._encode_chunk(chunk)
+            if self._kind == "classifier":
+                yield from classify_jobs(self._checkpoint, chunk)
+            else:
+                yield from self._encode_chunk(chunk)
 
     def _encode_chunk(self, requests: Sequence[Request]) -> Iterator[Job | Failed]:
         prompts, failures = self._rendered(requests)
@@ -305,28 +307,7 @@ class Encoder:
     # Parts.
 
     def _render(self, prompt: Prompt) -> str:
-        """Turn a prompt into text: chat turns go through the template, a trailing assistant turn is continued."""
-        if isinstance(prompt, str):
-            return prompt
-        template = self._checkpoint.template
-        if template is None:
-            raise Unanswerable(
-                "chat turns need a chat template, and the model is registered with `chat_template: none`"
-            )
-        turns = [{"role": turn.role, "content": turn.text} for turn in prompt]
-        prefill = _ends_with_assistant(prompt)
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns,
-                    chat_template=template,
-                    tokenize=False,
-                    add_generation_prompt=not prefill,
-                    continue_final_message=prefill,
-                )
-            )
-        except (jinja2.TemplateError, ValueError) as error:
-            raise Unanswerable(f"the chat template refuses these turns: {error}") from error
+        return prompt if isinstance(prompt, str) else render_chat(self._checkpoint, prompt)
 
     def _masked_pieces(self, head: Ids, body: Ids, tail: Ids, first: int) -> Iterator[Piece]:
         mask = self._tokenizer.mask_token_id
@@ -388,7 +369,3 @@ class Encoder:
             if whole[start : start + len(plain)] == plain:
                 return start, len(whole) - start - len(plain)
         return 0, 0
-
-
-def _ends_with_assistant(prompt: tuple[Message, ...]) -> bool:
-    return bool(prompt) and prompt[-1].role == "assistant"

@@ -12,7 +12,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+)
 
 from evalharness.engine.checkpoint import FAILURES, Checkpoint, Kind, locate, unreadable
 from evalharness.errors import ModelError
@@ -22,6 +28,7 @@ _MODEL_CLASSES: dict[Kind, Any] = {
     "decoder": AutoModelForCausalLM,
     "encoder_decoder": AutoModelForSeq2SeqLM,
     "masked": AutoModelForMaskedLM,
+    "classifier": AutoModelForSequenceClassification,
 }
 
 
@@ -31,7 +38,8 @@ class LoadedModel:
 
     pad_token_id fills batches and is always masked. keeps_logits: its forward takes ``logits_to_keep``.
     refuses_left_padding: a recurrent state would read it as text, and an adapter's learned tokens would lie before it, at
-    positions that shift with it. prepends_tokens: an adapter does that.
+    positions that shift with it. prepends_tokens: an adapter does that. parameters: what its forward takes, by name.
+    has_padding_token: its config names one, by which some classification heads find the last token.
     """
 
     model: Any
@@ -40,7 +48,9 @@ class LoadedModel:
     pad_token_id: int
     keeps_logits: bool
     refuses_left_padding: bool
-    prepends_tokens: bool = False
+    prepends_tokens: bool
+    parameters: frozenset[str]
+    has_padding_token: bool
 
 
 def load_model(checkpoint: Checkpoint) -> LoadedModel:
@@ -69,7 +79,7 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
             spec.name,
             f"the checkpoint lacks {len(lacking)} of the tensors that a {checkpoint.kind} model needs, such as {lacking[0]}",
             "they would be random numbers; set `architecture` to what the checkpoint was trained as "
-            "(decoder, encoder_decoder or masked)",
+            "(decoder, encoder_decoder, masked or classifier)",
         )
     if spec.adapter is not None:
         model = _with_adapter(spec, model)
@@ -80,14 +90,17 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
     plain.generation_config = clean_generation_config(checkpoint)
     if plain is not model:
         model.generation_config = plain.generation_config
+    parameters = frozenset(inspect.signature(plain.forward).parameters)
     return LoadedModel(
         model=model,
         kind=checkpoint.kind,
         device=checkpoint.device if "device_map" not in arguments else torch.device(model.device),
         pad_token_id=_pad_token_id(checkpoint),
-        keeps_logits="logits_to_keep" in inspect.signature(plain.forward).parameters and not _prepends_tokens(model),
+        keeps_logits="logits_to_keep" in parameters and not _prepends_tokens(model),
         refuses_left_padding=bool(getattr(plain, "_is_stateful", False)) or _prepends_tokens(model),
         prepends_tokens=_prepends_tokens(model),
+        parameters=parameters,
+        has_padding_token=getattr(plain.config.get_text_config(), "pad_token_id", None) is not None,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from evalharness.engine.encode import CompressJob, GenerateJob, Piece, ScoreJob
+from evalharness.engine.pairs import ClassifyJob
 from evalharness.engine.texts import Ids
 from evalharness.request import RequestKey
 
@@ -65,6 +66,20 @@ class CompressRow:
     def width(self) -> int:
         """Tokens that the model reads to encode this row, and again to decode it."""
         return len(self.ids) - 1
+
+
+@dataclass(slots=True)
+class ClassifyRow:
+    """One line of a classification batch, shared by every request with the same ids and segments. keys: who asks."""
+
+    ids: Ids
+    segments: Ids
+    keys: list[RequestKey] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Tokens that the model reads for this row."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,15 @@ def compress_rows(jobs: Sequence[CompressJob]) -> tuple[list[CompressRow], dict[
     return list(rows.values()), places
 
 
+def classify_rows(jobs: Sequence[ClassifyJob]) -> list[ClassifyRow]:
+    """Merge the jobs of which the model reads the same."""
+    rows: dict[tuple[bytes, bytes], ClassifyRow] = {}
+    for job in sorted(jobs, key=lambda job: job.request.key):
+        identity = (job.ids.tobytes(), job.segments.tobytes())
+        rows.setdefault(identity, ClassifyRow(job.ids, job.segments)).keys.append(job.request.key)
+    return list(rows.values())
+
+
 def batches(
     rows: Sequence[R],
     *,
@@ -167,6 +191,8 @@ def batches(
         start = end
 
 
-def is_answered(rows: Iterable[ScoreRow | GenerateRow | CompressRow], answered: Collection[RequestKey]) -> bool:
+def is_answered(
+    rows: Iterable[ScoreRow | GenerateRow | CompressRow | ClassifyRow], answered: Collection[RequestKey]
+) -> bool:
     """Say whether nobody waits for any of these rows."""
     return all(key in answered for row in rows for key in row.keys)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Architecture = Literal["auto", "decoder", "encoder_decoder", "masked"]
+Architecture = Literal["auto", "decoder", "encoder_decoder", "masked", "classifier"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantisation = Literal["int8", "int4"]
 

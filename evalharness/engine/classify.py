@@ -1,0 +1,72 @@
+"""Logits of labels: one forward a batch of a model with a classification head."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import pad
+
+from evalharness.engine.load import LoadedModel
+from evalharness.engine.plan import ClassifyRow
+from evalharness.engine.score import padded
+from evalharness.errors import ModelError
+
+#: Padding behind the row that is tried, and how far its logits may move (absolute up to 1, relative above): masked padding
+#: moves float32 logits by about 1e-6 and bfloat16 ones by about 1e-2.
+_TRIED_PADDING = 8
+_FINE, _COARSE = 1e-4, 0.05
+
+
+def classify_batch(loaded: LoadedModel, rows: Sequence[ClassifyRow]) -> list[tuple[float, ...]]:
+    """Return each row's logits, one a label. NaN and infinite ones are returned as they are."""
+    return [tuple(line) for line in _logits(loaded, rows).tolist()]
+
+
+def reads_padding(loaded: LoadedModel, row: ClassifyRow, context_tokens: int) -> bool:
+    """Try whether padding behind a row changes its logits; then rows of different lengths must not share a batch.
+
+    So it is with heads that look at the last position (XLNet) and with models that mix positions without looking at the mask
+    (FNet, the convolutions of ConvBERT).
+    """
+    n_padding = min(_TRIED_PADDING, context_tokens - len(row.ids))
+    alone, beside = _logits(loaded, [row]), _logits(loaded, [row], n_padding=n_padding)
+    is_fine = next(loaded.model.parameters()).dtype in (torch.float32, torch.float64)
+    tolerance = (_FINE if is_fine else _COARSE) * alone.abs().clamp(min=1)
+    # NaN is no difference: such a row fails, padded or not.
+    return bool(((alone - beside).abs() > tolerance).any())
+
+
+def _logits(loaded: LoadedModel, rows: Sequence[ClassifyRow], *, n_padding: int = 0) -> torch.Tensor:
+    """Run the model on right-padded rows; returns float32 logits (B, n_labels)."""
+    loaded = _with_padding_token(loaded, rows)
+    ids, mask = padded([row.ids for row in rows], loaded)
+    arguments = {
+        "input_ids": pad(ids, (0, n_padding), value=loaded.pad_token_id),
+        "attention_mask": pad(mask, (0, n_padding)),
+    }
+    if rows[0].segments and "token_type_ids" in loaded.parameters:
+        segments, _ = padded([row.segments for row in rows], dataclasses.replace(loaded, pad_token_id=0))
+        arguments["token_type_ids"] = pad(segments, (0, n_padding))
+    with torch.inference_mode():
+        logits: torch.Tensor = loaded.model(**arguments).logits.float()
+    config = loaded.model.config
+    if logits.shape != (len(rows), config.num_labels):
+        what = f"{config.num_labels} labels in config.json, and logits of shape {tuple(logits.shape)} for {len(rows)} texts"
+        raise ModelError.at(config.name_or_path, what, "a classifier gives one logit a label; correct `id2label`")
+    return logits
+
+
+def _with_padding_token(loaded: LoadedModel, rows: Sequence[ClassifyRow]) -> LoadedModel:
+    """Give a model whose config has no padding token one for this batch.
+
+    A decoder's head looks at the last token that is not padding, by its id. With any id that ends no row, it finds each row's
+    last token; the padding itself is masked and nobody sees it.
+    """
+    if loaded.has_padding_token:
+        return loaded
+    last = {row.ids[-1] for row in rows}
+    token_id = next(token_id for token_id in range(len(last) + 1) if token_id not in last)
+    loaded.model.config.get_text_config().pad_token_id = token_id
+    return dataclasses.replace(loaded, pad_token_id=token_id)
