@@ -21,6 +21,7 @@ from evalharness.errors import MetricError
 from evalharness.metric.base import STRICT, UNWATCHED, Mean, Prepares, SumMetric, Watch, ZeroToOne, signature_of
 from evalharness.metric.registry import build_metric
 from evalharness.request import OutputKind, Sample
+from evalharness.stats.repeats import expected_best, pass_at_k, pass_power_k
 
 _GENERATE: frozenset[OutputKind] = frozenset({"generate"})
 
@@ -193,22 +194,6 @@ class PassPowerK(_Judged, ZeroToOne):
         """Return (the probability that all of k pass, 1)."""
         n = _n_repeats(self.name, sample, self.k)
         return (pass_power_k(n, _successes(self.name, self._judge, sample), self.k), 1.0)
-
-
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Return the probability that k of n answers, drawn without replacement, hold one of the c that succeed."""
-    return 1 - math.comb(n - c, k) / math.comb(n, k)
-
-
-def pass_power_k(n: int, c: int, k: int) -> float:
-    """Return the probability that k of n answers, drawn without replacement, are all among the c that succeed."""
-    return math.comb(c, k) / math.comb(n, k)
-
-
-def expected_best(ascending: Sequence[float], k: int) -> float:
-    """Return the mean over all k-subsets of their last element, of values in the order from worst to best."""
-    n = len(ascending)
-    return math.fsum(math.comb(i, k - 1) / math.comb(n, k) * x for i, x in enumerate(ascending))
 
 
 def _judge(name: str, parameters: Sequence[tuple[str, Any]]) -> SumMetric:

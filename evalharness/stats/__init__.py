@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "aggregate": ("macro_difference", "normalized_interval", "normalized_score"),
     "difference": (
         "EstimatedDifference",
         "MarginTest",
@@ -33,6 +34,7 @@ _NAMES = {
         "ratio_standard_error",
         "wilson_interval",
     ),
+    "multiplicity": ("benjamini_hochberg", "holm"),
     "paired": (
         "cluster_paired_proportion_difference",
         "cluster_paired_proportion_interval",
@@ -46,7 +48,16 @@ _NAMES = {
         "ratio_difference_interval",
         "ratio_difference_test",
     ),
+    "power": (
+        "detection_power",
+        "mcnemar_power",
+        "minimum_detectable_effect",
+        "non_inferiority_samples",
+        "paired_variance",
+        "required_samples",
+    ),
     "randomisation": ("approximate_randomization", "sign_flip_test"),
+    "repeats": ("expected_best", "pass_at_k", "pass_power_k"),
     "resampling": ("bootstrap", "bootstrap_of_rows", "cluster_sums"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
