@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "evalharness"
 
 # A module may import modules of its own room and of lower levels. The names are prefixes of module paths.
 LEVELS = [
-    {"errors", "resources", "stats"},
+    {"errors", "escaping", "resources", "stats"},
     {"registry", "yaml_source", "sandbox"},
     {"request"},
     {"task", "model", "metric"},

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from evalharness.cli.sample_text import inert
 from evalharness.errors import EXIT_OK, StoreError
+from evalharness.escaping import inert
 
 if TYPE_CHECKING:
     from evalharness.run.record import RunRecord

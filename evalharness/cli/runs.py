@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from evalharness.cli.console import stdout_console
 from evalharness.cli.flags import RESULTS_VARIABLE
 from evalharness.cli.reproduce import reproduce_run
-from evalharness.cli.sample_text import inert, sample_text
+from evalharness.cli.sample_text import sample_text
 from evalharness.errors import EXIT_OK, StoreError
+from evalharness.escaping import inert
 
 if TYPE_CHECKING:
     from evalharness.run.record import RunRecord

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
+from evalharness.escaping import inert
 
 #: A longer text is shown by its beginning and its end, this many characters together.
 SHOWN_CHARACTERS = 2000
@@ -61,8 +59,3 @@ def _response_text(response: Mapping[str, Any], shown: Callable[[str], str]) -> 
             return f"failed: {response['error']}"
         case _:
             return f"logprob {response['logprob']:.6g} over {response['n_tokens']} tokens"
-
-
-def inert(text: str) -> str:
-    """Show control characters as escapes: model output must not move the cursor, retitle the terminal or reorder text."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

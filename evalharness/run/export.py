@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
+from evalharness.escaping import markdown
 from evalharness.run.digits import decimals_of, shown_value
 from evalharness.run.record import MetricResult, RunRecord, TaskRecord, canonical_json
 
@@ -59,7 +59,6 @@ _LATEX = {
     "[": "{[}",  # at the start of a line it would be read as an argument of the line break before it
     "]": "{]}",
 }
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]|~])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -117,7 +116,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     columns = _telling_columns(rows)
     rules = ("---" if name in _TEXT_COLUMNS else "---:" for name in columns)
     lines = ["| " + " | ".join(cells) + " |" for cells in (columns, rules)]
-    lines += ["| " + " | ".join(_cells(row, columns, _escape_markdown)) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cells(row, columns, markdown)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -173,10 +172,6 @@ def _inert(text: str) -> str:
     except ValueError:
         return "'" + text
     return text
-
-
-def _escape_markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", html.escape(text, quote=False))
 
 
 def _escape_latex(text: str) -> str:
