@@ -160,10 +160,10 @@ def _evaluate(
             progress.close()
         records.append(outcome.record)
         console.print(results_table(outcome.record))
-        console.print(f"stored in {outcome.where}\n", markup=False)
+        console.print(f"stored in {outcome.where}\n", markup=False, soft_wrap=True)
     if len(records) > 1:
         console.print(comparison_table(records))
-    console.print(f"next: evalharness runs show {records[-1].run_id}", markup=False)
+    console.print(f"next: evalharness runs show {records[-1].run_id}", markup=False, soft_wrap=True)
     return exit_code(records)
 
 

@@ -141,7 +141,9 @@ def show_run(args: argparse.Namespace) -> int:
         return EXIT_OK
     for name, text in _facts(record).items():
         print(inert(f"{name:<10} {text}"))
-    stdout_console().print(results_table(record, where))
+    console = stdout_console()
+    console.print(results_table(record))
+    console.print(f"stored in {where}", markup=False, soft_wrap=True)
     for sample in samples:
         print(sample_text(sample, full=args.full))
     return EXIT_OK

@@ -106,8 +106,8 @@ def score_command(args: argparse.Namespace) -> int:
             progress.note(f"{event.fields['field']}: {event.fields['how']}")
     console = stdout_console()
     console.print(results_table(outcome.record))
-    console.print(f"stored in {outcome.where}\n", markup=False)
-    console.print(f"next: evalharness runs show {outcome.record.run_id}", markup=False)
+    console.print(f"stored in {outcome.where}\n", markup=False, soft_wrap=True)
+    console.print(f"next: evalharness runs show {outcome.record.run_id}", markup=False, soft_wrap=True)
     return exit_code([outcome.record])
 
 
