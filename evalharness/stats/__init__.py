@@ -58,7 +58,14 @@ _NAMES = {
     ),
     "randomisation": ("approximate_randomization", "sign_flip_test"),
     "repeats": ("expected_best", "pass_at_k", "pass_power_k"),
-    "resampling": ("bootstrap", "bootstrap_of_rows", "cluster_sums"),
+    "resampling": (
+        "PairedBootstrap",
+        "bootstrap",
+        "bootstrap_of_rows",
+        "cluster_sums",
+        "paired_bootstrap",
+        "paired_bootstrap_of_rows",
+    ),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
