@@ -121,7 +121,9 @@ def list_runs(args: argparse.Namespace) -> int:
     if not entries:
         print(f"no runs in {store.root}")
         return EXIT_OK
-    stdout_console().print(_entries_table(entries, store.root))
+    console = stdout_console()
+    console.print(_entries_table(entries))
+    console.print(store.root, markup=False, soft_wrap=True)
     return EXIT_OK
 
 
@@ -221,15 +223,15 @@ def _entry_json(entry: RunEntry) -> Mapping[str, Any]:
     }
 
 
-def _entries_table(entries: Sequence[RunEntry], root: str) -> Any:
+def _entries_table(entries: Sequence[RunEntry]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=Text(root, style="dim"), caption_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", no_wrap=True)
     for name in ("model", "state", "headline results"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=len("committed,") if name == "state" else None)
     for entry in entries:
         note = entry.reason or _headlines(entry.record)
         state = ", ".join(filter(None, (entry.state, _failures(entry.record))))

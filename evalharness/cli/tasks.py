@@ -80,12 +80,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("name", help="a task, group or suite, or a YAML file")
     validate = command(
         "validate",
-        "check tasks: schema, templates, examples, metrics, data, and that references score best",
+        "check tasks: schema, templates, examples, metrics, data, that references score best, and pass where they are run",
         _validate,
         "  evalharness tasks validate my_task.yaml\n  evalharness tasks validate demo --no-data\n",
     )
     validate.add_argument("names", nargs="+", help="tasks, groups, suites, globs, YAML files or folders")
     validate.add_argument("--no-data", action="store_true", help="do not read the documents, check the examples only")
+    validate.add_argument("--no-execute", action="store_true", help="do not run the references of `execute:` tasks")
     flags.add_trust_flag(validate)
     preview = command(
         "preview",
@@ -133,6 +134,7 @@ def _list(args: argparse.Namespace) -> int:
         from rich.table import Table
 
         table = Table("name", "asks", "headline metric", "description", box=None)
+        table.columns[0].no_wrap = True
         for row in rows:
             table.add_row(row["name"], row["kind"], row["metric"], row["description"])
         stdout_console().print(table)
@@ -184,6 +186,7 @@ def _validate(args: argparse.Namespace) -> int:
             task,
             data_root=flags.data_root(args),
             read_data=not args.no_data,
+            run_programs=not args.no_execute,
             trust_metric_code=args.trust_metric_code,
         )
         if report.problems:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalharness.backend.fake import text_before_stop
-from evalharness.errors import DataError, Problem, UserError
+from evalharness.errors import DataError, Problem, SandboxError, UserError
 from evalharness.metric.base import SumMetric
 from evalharness.request import (
     Classified,
@@ -27,7 +28,9 @@ from evalharness.request import (
     TextScored,
 )
 from evalharness.run.preparation import PreparedTask, RunSettings, build_filters, build_metrics, prepare
+from evalharness.run.record import SampleRecord
 from evalharness.run.scoring import make_samples
+from evalharness.sandbox import open_sandbox
 from evalharness.task.documents import content_hash
 from evalharness.task.loading import LoadedTask
 from evalharness.task.prompts import Asked, Prompter, StepAnswer, unaskable
@@ -42,13 +45,19 @@ class Report:
 
 
 def validate_task(
-    task: LoadedTask, *, data_root: Path | None = None, read_data: bool = True, trust_metric_code: bool = False
+    task: LoadedTask,
+    *,
+    data_root: Path | None = None,
+    read_data: bool = True,
+    run_programs: bool = True,
+    trust_metric_code: bool = False,
 ) -> Report:
     """Check a task: metrics, filters, templates, examples, and, where the data can be read, every document.
 
     The last check answers every document with its own reference and demands the best possible value of exact_match and
-    accuracy: a reference that its own filters and metrics reject is a mistake in the task. Nothing is raised for a faulty task;
-    the report holds all problems.
+    accuracy: a reference that its own filters and metrics reject is a mistake in the task. So is one whose program fails, where
+    answers are executed: run_programs runs them if a sandbox opens, else the report says why they were not run.
+    Nothing is raised for a faulty task; the report holds all problems.
     """
     checks = ["schema"]
     problems: list[Problem] = []
@@ -75,7 +84,7 @@ def validate_task(
                 if reason is not None:
                     what = f"document `{request.key.document_id}` will fail: {reason}"
                     problems.append(Problem(task.where("data"), what, "correct the document, or leave it out"))
-            checks.extend(_check_references(prepared, problems))
+            checks.extend(_check_references(prepared, problems, run_programs=run_programs))
         except UserError as fault:
             problems.extend(problem for problem in fault.problems if problem not in problems)
     return Report(tuple(checks), tuple(problems))
@@ -106,23 +115,64 @@ def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
     return len(task.spec.examples)
 
 
-def _check_references(prepared: PreparedTask, problems: list[Problem]) -> Iterable[str]:
-    """Answer with the references and look whether the headline metric is at its best."""
-    spec = prepared.task.spec
+def _check_references(prepared: PreparedTask, problems: list[Problem], *, run_programs: bool) -> list[str]:
+    """Answer with the references and look whether scores are at their best, and programs pass."""
+    if len(prepared.task.spec.all_steps) > 1:
+        return []
+    responses = _ideal_responses(prepared)
+    checks = _check_scores(prepared, responses, problems)
+    if prepared.programs is None or problems:
+        return checks
+    if not run_programs:
+        return [*checks, "reference programs left out"]
+    with ExitStack() as exits:
+        try:
+            sandbox = exits.enter_context(open_sandbox())
+        except SandboxError as fault:
+            return [*checks, f"reference programs not run: {fault.problems[0].what}"]
+        return [*checks, _check_programs(prepared, make_samples(prepared, responses, sandbox=sandbox), problems)]
+
+
+def _ideal_responses(prepared: PreparedTask) -> dict[RequestKey, Response]:
+    responses: dict[RequestKey, Response] = {}
+    for asked in prepared.asked:
+        for repeat in range(prepared.task.spec.repeats):
+            history: list[StepAnswer] = []
+            for request in prepared.prompter.requests(asked, 0, repeat, history):
+                responses[request.key] = _ideal(request, asked, prepared)
+    return responses
+
+
+def _check_programs(prepared: PreparedTask, records: Sequence[SampleRecord], problems: list[Problem]) -> str:
+    wrong: list[tuple[str, str]] = []
+    for record in records:
+        sample = record.sample
+        failed = [execution for execution in sample.executions if not execution.passed]
+        if failed:
+            said = failed[0].stderr.strip().splitlines()[-1:] or [failed[0].detail]
+            wrong.append((sample.document.id, ": ".join(filter(None, [failed[0].verdict, *said]))))
+        elif sample.error:
+            wrong.append((sample.document.id, sample.error))
+    if wrong:
+        name, reason = wrong[0]
+        what = f"{len(wrong)} of {len(records)} references fail as programs, first that of document `{name}`: {reason}"
+        fix = "correct `reference:`, `filters:` or `execute:`; what a model writes is `delimiter` and the reference"
+        problems.append(Problem(prepared.task.where("execute"), what, fix))
+        return "reference programs"
+    return "reference programs pass"
+
+
+def _check_scores(
+    prepared: PreparedTask, responses: Mapping[RequestKey, Response], problems: list[Problem]
+) -> list[str]:
     best: list[tuple[str, SumMetric]] = [
         (metric_spec.label, metric)
         for metric_spec, metric in prepared.metrics
         if isinstance(metric, SumMetric)
         and (metric_spec.name in ("exact_match", "accuracy") or metric_spec.name.startswith("accuracy_per_"))
     ]
-    if not best or len(spec.all_steps) > 1:
+    if not best:
         return []
-    responses: dict[RequestKey, Response] = {}
-    for asked in prepared.asked:
-        for repeat in range(spec.repeats):
-            history: list[StepAnswer] = []
-            for request in prepared.prompter.requests(asked, 0, repeat, history):
-                responses[request.key] = _ideal(request, asked, prepared)
     import numpy as np
 
     for record in make_samples(prepared, responses):

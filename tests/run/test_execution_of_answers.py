@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -110,3 +112,42 @@ def test_a_mistake_in_execute_is_refused(written, words, tmp_path, capsys, monke
     (tmp_path / "echo.yaml").write_text(CASES.replace('execute: {cases: "{{ cases }}"}', written))
     assert main(["run", "-m", "fake", "-t", "echo.yaml"]) == 2
     assert words in capsys.readouterr().err
+
+
+def validated(folder, task, *flags, capsys):
+    (folder / "doubling.yaml").write_text(task)
+    code = main(["tasks", "validate", str(folder / "doubling.yaml"), *flags])
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+@needs_sandbox
+def test_validate_runs_the_references(tmp_path, capsys):
+    code, said = validated(tmp_path, FUNCTIONS, capsys=capsys)
+    assert code == 0
+    assert "reference programs pass" in said
+
+
+@needs_sandbox
+def test_validate_names_a_reference_that_fails_its_own_tests(tmp_path, capsys):
+    wrong = FUNCTIONS.replace("return x * {{ factor }}", "return x * 2")
+    code, said = validated(tmp_path, wrong, capsys=capsys)
+    assert code == 2
+    assert "1 of 2 references fail as programs, first that of document `b`: failed: AssertionError" in said
+
+
+def test_validate_leaves_programs_out_where_asked(tmp_path, capsys):
+    wrong = FUNCTIONS.replace("return x * {{ factor }}", "return x * 2")
+    code, said = validated(tmp_path, wrong, "--no-execute", capsys=capsys)
+    assert code == 0
+    assert "reference programs left out" in said
+
+
+@needs_sandbox
+def test_validate_says_that_programs_were_not_run_where_no_sandbox_opens(tmp_path):
+    (tmp_path / "doubling.yaml").write_text(FUNCTIONS)
+    hidden = ("bwrap", "--dev-bind", "/", "/", "--ro-bind", "/dev/null", "/usr/bin/bwrap", "--")
+    command = (*hidden, sys.executable, "-m", "evalharness", "tasks", "validate", str(tmp_path / "doubling.yaml"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "reference programs not run: bubblewrap is not installed" in done.stdout
