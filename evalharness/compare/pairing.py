@@ -116,7 +116,7 @@ def _differing(baseline: TaskScores, candidate: TaskScores) -> list[str]:
     ):
         if first != second:
             reasons.append(f"{name}: {first} and {second}")
-    if baseline.rows.shape[1:] != candidate.rows.shape[1:]:
+    if len(baseline.rows) and len(candidate.rows) and baseline.rows.shape[1:] != candidate.rows.shape[1:]:
         reasons.append(f"statistics a document: {baseline.rows.shape[1]} and {candidate.rows.shape[1]}")
     for name, side in (("baseline", baseline), ("candidate", candidate)):
         if len(set(side.document_ids)) < len(side.document_ids):

@@ -32,7 +32,7 @@ from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
-from evalharness.run.record import Event, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
+from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
 from evalharness.run.results import group_record, task_record
 from evalharness.run.scoring import make_samples, step_requests
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
@@ -338,7 +338,7 @@ def _record(
             card=spec.card.model_dump(mode="json"),
         ),
         tasks=tuple(results),
-        groups=tuple(groups),
+        groups=tuple(group for group in groups if isinstance(group, GroupRecord)),
         settings={
             **_plain_settings(work.settings),
             "chat": spec.uses_chat,

@@ -94,13 +94,11 @@ def _is_truncated(sample: Sample) -> bool:
 
 def group_record(
     spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float
-) -> GroupRecord:
-    """Average the headline values of a group's tasks, if the group says how; else the group has its tasks and no metric."""
+) -> GroupRecord | None:
+    """Average the headline values of a group's tasks, if the group says how; None if it does not aggregate."""
     chosen = [task for task in tasks if task.name in members and task.headline]
     if spec.aggregate is None or not chosen:
-        return GroupRecord(
-            name=spec.name, tasks=tuple(members), weighting="none", metrics=(), description=spec.description
-        )
+        return None
     weighting = {"macro": "tasks", "micro": "documents"}[spec.aggregate]
     headlines = [task.headline for task in chosen if task.headline]
     weights = [task.n_scored for task in chosen] if spec.aggregate == "micro" else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic_core import to_jsonable_python
 
@@ -16,6 +17,10 @@ from evalharness.request import Prompt
 from evalharness.run.atomic import replacing
 from evalharness.run.journal import encode_response
 from evalharness.run.record import SampleRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SAMPLES_FILE = "samples.parquet"
 
@@ -77,19 +82,115 @@ def read_samples(
     Raises StoreError when the file is damaged.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     wanted = None if columns is None else [*columns, *(["is_chat"] if "prompt" in columns else [])]
+    parquet, tasks = _opened(file, where)
+    groups = [index for index, name in enumerate(tasks) if task is None or name == task]
     try:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
-        tasks = json.loads((parquet.schema_arrow.metadata or {})[_TASKS_KEY])
-        if len(tasks) != parquet.num_row_groups:
-            raise ValueError(f"{parquet.num_row_groups} row groups for {len(tasks)} tasks")
-        groups = [index for index, name in enumerate(tasks) if task is None or name == task]
         for batch in parquet.iter_batches(_READ_ROWS, row_groups=groups, columns=wanted) if groups else ():
             yield from map(_decode, batch.to_pylist())
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise StoreError.at(where, f"the samples cannot be read: {error}", "the file is damaged") from error
+        raise _damaged(where, error) from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskRows:
+    """The scores of one task as arrays, without any text that was asked or answered.
+
+    document_ids, input_hashes, clusters: (n,) Python strings of the n scored documents, in stored order; a cluster is None
+    where the task has none. failed_ids: documents that could not be scored. rows: (n, k) float64 by metric name.
+    content_hashes: (n,) of the documents' fields, None where they were not asked for.
+    """
+
+    document_ids: npt.NDArray[np.object_]
+    input_hashes: npt.NDArray[np.object_]
+    clusters: npt.NDArray[np.object_]
+    failed_ids: tuple[str, ...]
+    rows: Mapping[str, npt.NDArray[np.float64]]
+    content_hashes: npt.NDArray[np.object_] | None = None
+
+
+class RowsFile:
+    """The scores in a `samples.parquet`, read a task at a time, column by column.
+
+    file: must stay open while tasks are read. where: named in errors. Raises StoreError when the file is damaged.
+    """
+
+    def __init__(self, file: BinaryIO, where: object) -> None:
+        self._where = where
+        self._parquet, self._tasks = _opened(file, where)
+
+    def read(self, task: str, *, contents: bool = False) -> TaskRows:
+        """Read one task. contents: read the documents too, for `content_hashes`, which takes much longer.
+
+        Raises StoreError when the file is damaged, or has no such task.
+        """
+        import pyarrow as pa
+
+        columns = ["document_id", "input_hash", "cluster", "error", "scores", *(["document"] if contents else [])]
+        try:
+            table = self._parquet.read_row_group(self._tasks.index(task), columns=columns).combine_chunks()
+            scored = table["error"].is_null()
+            kept = table.filter(scored)
+            texts = {name: kept[name].to_numpy() for name in ("document_id", "input_hash", "cluster")}
+            return TaskRows(
+                texts["document_id"],
+                texts["input_hash"],
+                texts["cluster"],
+                tuple(table.filter(pa.compute.invert(scored))["document_id"].to_pylist()),
+                _rows_of_map(pa.concat_arrays(kept["scores"].chunks)) if len(kept) else {},
+                _content_hashes(kept["document"]) if contents else None,
+            )
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise _damaged(self._where, error) from error
+
+
+def _rows_of_map(scores: Any) -> dict[str, npt.NDArray[np.float64]]:
+    """Turn a map column of (n,) documents, from metric names to lists, into one (n, k) array a metric.
+
+    Raises ValueError unless all documents have the same metrics, each with as many numbers.
+    """
+    import numpy as np
+
+    n = len(scores)
+    names = scores.keys[: scores.offsets[1].as_py()].to_pylist()
+    keys = scores.keys.dictionary_encode()
+    lists = scores.items
+    if len(keys) != n * len(names) or len(keys.dictionary) != len(names):
+        raise ValueError("documents were scored by different metrics")
+    if not (keys.indices.to_numpy().reshape(n, len(names)) == np.arange(len(names))).all():
+        raise ValueError("documents were scored by different metrics")
+    widths = lists.value_lengths().to_numpy().reshape(n, len(names))
+    if (widths != widths[0]).any():
+        raise ValueError("a metric has rows of different lengths")
+    values = lists.flatten().to_numpy().reshape(n, -1)
+    parts = np.split(values, np.cumsum(widths[0])[:-1], axis=1)
+    return {name: np.ascontiguousarray(part) for name, part in zip(names, parts, strict=True)}
+
+
+def _content_hashes(documents: Any) -> npt.NDArray[np.object_]:
+    import numpy as np
+
+    return np.array([json.loads(text)["content_hash"] for text in documents.to_pylist()], dtype=object)
+
+
+def _opened(file: BinaryIO, where: object) -> tuple[Any, list[str]]:
+    """Open a samples file; return it with the task of each of its row groups."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        tasks: list[str] = json.loads((parquet.schema_arrow.metadata or {})[_TASKS_KEY])
+        if len(tasks) != parquet.num_row_groups:
+            raise ValueError(f"{parquet.num_row_groups} row groups for {len(tasks)} tasks")
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise _damaged(where, error) from error
+    return parquet, tasks
+
+
+def _damaged(where: object, error: Exception) -> StoreError:
+    return StoreError.at(where, f"the samples cannot be read: {error}", "the file is damaged")
 
 
 def _schema() -> Any:

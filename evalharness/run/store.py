@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from evalharness.run.lock import is_being_written
 from evalharness.run.plan import PLAN_FILE, Plan, decode_plan, encode_plan
 from evalharness.run.plan import plan_fingerprint as plan_fingerprint
 from evalharness.run.record import RunRecord, SampleRecord, decode_record, encode_record, encode_results
-from evalharness.run.samples import SAMPLES_FILE, read_samples, write_samples
+from evalharness.run.samples import SAMPLES_FILE, RowsFile, read_samples, write_samples
 
 RESULTS_FILE = "results.json"
 
@@ -176,7 +177,7 @@ class ResultStore:
 
     def runs(self) -> list[RunEntry]:
         """List all runs, committed, unfinished and corrupt, newest first; one bad directory never hides the others."""
-        entries = [self.entry(directory) for directory in self.directories()]
+        entries = [self._entry(directory) for directory in self._directories()]
         return sorted(entries, key=lambda entry: (entry.run_id, entry.model), reverse=True)
 
     def load(self, run: str | Path) -> RunRecord:
@@ -192,12 +193,15 @@ class ResultStore:
     ) -> Iterator[dict[str, Any]]:
         """Yield the samples of a run, or of one of its tasks, as `read_samples` describes them."""
         directory = self._resolve(str(run))
-        try:
-            opened = directory.files.open(f"{directory.path}/{SAMPLES_FILE}", "rb")
-        except OSError as error:
-            raise StoreError.at(directory.shown(SAMPLES_FILE), f"cannot be read: {error.strerror or error}") from error
-        with opened as file:
+        with _open_samples(directory) as file:
             yield from read_samples(file, directory.shown(SAMPLES_FILE), task, columns)
+
+    @contextmanager
+    def rows(self, run: str | Path) -> Iterator[RowsFile]:
+        """Open the scores of a run, to read them as arrays a task at a time; raises what `load` and `RowsFile` do."""
+        directory = self._resolve(str(run))
+        with _open_samples(directory) as file:
+            yield RowsFile(file, directory.shown(SAMPLES_FILE))
 
     def locate(self, run: str | Path) -> str:
         """Return the directory of a committed run, as a path or URL; takes and raises what `load` does."""
@@ -213,8 +217,7 @@ class ResultStore:
         """Whether a staged run was committed by a process that then died before it removed the staging directory."""
         return self._is_remote and bool(self._files.exists(f"{self._base}/{path.parent.name}/{path.name}/{RUN_FILE}"))
 
-    def directories(self) -> list[FoundRun]:
-        """Find all run directories without reading their files; raises StoreError when the store cannot be listed."""
+    def _directories(self) -> list[FoundRun]:
         found = scan(self._files, self._base, self.root)
         if self._is_remote:
             import fsspec
@@ -224,9 +227,7 @@ class ResultStore:
             found += [each for each in staged if each.run_id not in uploaded]
         return found
 
-    def entry(self, directory: FoundRun) -> RunEntry:
-        """Read what one directory holds; a damaged one is an entry with the reason."""
-
+    def _entry(self, directory: FoundRun) -> RunEntry:
         def entry(state: State, reason: str | None = None, record: RunRecord | None = None) -> RunEntry:
             return RunEntry(directory.run_id, directory.model, state, directory.shown(), record, reason)
 
@@ -248,7 +249,7 @@ class ResultStore:
         named = by_path(run)
         if named is not None:
             return named
-        directories = self.directories()
+        directories = self._directories()
         matching = [each for each in directories if each.answers_to(run)]
         committed = [each for each in matching if RUN_FILE in each.names]
         if len(committed) == 1:
@@ -262,6 +263,13 @@ class ResultStore:
             )
         known = [each.run_id for each in directories if RUN_FILE in each.names]
         raise StoreError.at(self.root, f"there is no run `{run}`", suggest(run, known, noun="runs", limit=10))
+
+
+def _open_samples(directory: FoundRun) -> Any:
+    try:
+        return directory.files.open(f"{directory.path}/{SAMPLES_FILE}", "rb")
+    except OSError as error:
+        raise StoreError.at(directory.shown(SAMPLES_FILE), f"cannot be read: {error.strerror or error}") from error
 
 
 def _default_staging(root: str) -> Path:

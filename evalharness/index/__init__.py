@@ -1,1 +1,0 @@
-"""A throw-away SQLite index over stored runs, for whoever asks many questions of many runs."""
