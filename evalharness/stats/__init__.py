@@ -10,6 +10,7 @@ from typing import Any
 
 _NAMES = {
     "aggregate": ("macro_difference", "normalized_interval", "normalized_score"),
+    "agreement": ("Agreement", "cohen_kappa", "krippendorff_alpha", "percent_agreement"),
     "difference": (
         "EstimatedDifference",
         "MarginTest",
@@ -34,6 +35,7 @@ _NAMES = {
         "ratio_standard_error",
         "wilson_interval",
     ),
+    "items": ("ItemStatistics", "item_statistics"),
     "multiplicity": ("benjamini_hochberg", "holm"),
     "paired": (
         "cluster_paired_proportion_difference",
@@ -57,6 +59,16 @@ _NAMES = {
         "required_samples",
     ),
     "randomisation": ("approximate_randomization", "sign_flip_test"),
+    "ranks": ("RankSets", "rank_sets", "rank_sets_of_differences", "rank_sets_of_draws"),
+    "ratings": (
+        "Effect",
+        "Ratings",
+        "Votes",
+        "bradley_terry",
+        "bradley_terry_of_votes",
+        "connected_sets",
+        "elo_ratings",
+    ),
     "repeats": ("expected_best", "pass_at_k", "pass_power_k"),
     "resampling": (
         "PairedBootstrap",
@@ -66,6 +78,8 @@ _NAMES = {
         "paired_bootstrap",
         "paired_bootstrap_of_rows",
     ),
+    "scaling": ("Prediction", "ScalingFit", "scaling_fit"),
+    "win_rates": ("WinRates", "mean_win_rate_intervals", "mean_win_rates"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -56,8 +56,8 @@ def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval 
     _check_count(successes, n, level)
     if n == 0:
         return Absent("there are no samples")
-    low, high = _wilson_bounds(successes / n, n, float(stats.norm.ppf((1 + level) / 2)))
-    return Interval(low, high, level, "wilson")
+    low, high = wilson_bounds(np.array(successes / n), n, float(stats.norm.ppf((1 + level) / 2)))
+    return Interval(float(low), float(high), level, "wilson")
 
 
 def cluster_proportion_interval(
@@ -79,17 +79,21 @@ def cluster_proportion_interval(
         return Absent("a single cluster shows no spread")
     variance, spread = cluster_standard_error(values, clusters) ** 2, share * (1 - share)
     effective = float(units) if spread == 0 else spread / max(variance, spread / len(values))
-    low, high = _wilson_bounds(share, effective, float(stats.t.ppf((1 + level) / 2, units - 1)))
-    return Interval(low, high, level, "cluster-wilson")
+    low, high = wilson_bounds(np.array(share), effective, float(stats.t.ppf((1 + level) / 2, units - 1)))
+    return Interval(float(low), float(high), level, "cluster-wilson")
 
 
-def _wilson_bounds(share: float, n: float, quantile: float) -> tuple[float, float]:
+def wilson_bounds(
+    shares: FloatArray, n: FloatArray | npt.NDArray[np.intp] | float, quantile: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return Wilson's bounds of many shares of n at once, for a normal (or Student's) quantile; shapes as they broadcast."""
     square = quantile * quantile
     scale = 1 + square / n
-    centre = (share + square / (2 * n)) / scale
-    half = quantile / scale * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    centre = (shares + square / (2 * n)) / scale
+    half = quantile / scale * np.sqrt(shares * (1 - shares) / n + square / (4 * n * n))
     # exactly 0 and 1 at the ends, whatever rounding does
-    return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
+    low = np.where(shares == 0, 0.0, np.maximum(0.0, centre - half))
+    return low, np.where(shares == 1, 1.0, np.minimum(1.0, centre + half))
 
 
 def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval | Absent:

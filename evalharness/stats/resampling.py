@@ -60,7 +60,7 @@ def bootstrap(
     values = _resampled_values(units, value, resamples, rng)
     name = "bootstrap" if clusters is None else "cluster-bootstrap"
     if method == "percentile":
-        return _percentiles(values, level, name)
+        return percentile_interval(values, level, name)
     return _accelerated(values, units, value, level, f"{name}-bca")
 
 
@@ -84,7 +84,7 @@ def bootstrap_of_rows(
     if _n_units(rows, clusters) < 2:
         return _too_few(clusters)
     values = np.array([value(rows[drawn]) for drawn in _resampled_indices(len(rows), clusters, resamples, rng)])
-    return _percentiles(_valued(values), level, "bootstrap" if clusters is None else "cluster-bootstrap")
+    return percentile_interval(_valued(values), level, "bootstrap" if clusters is None else "cluster-bootstrap")
 
 
 def paired_bootstrap(
@@ -200,7 +200,8 @@ def _absence(values: FloatArray) -> Absent | None:
     return None
 
 
-def _percentiles(values: FloatArray, level: float, method: str) -> Interval | Absent:
+def percentile_interval(values: FloatArray, level: float, method: str) -> Interval | Absent:
+    """Return the interval between the quantiles of (R,) resampled values; `Absent` where some are NaN, or all agree."""
     return _quantiles(values, ((1 - level) / 2, (1 + level) / 2), level, method)
 
 
@@ -237,7 +238,7 @@ def _accelerated(
 
 
 def _paired(observed: float, values: FloatArray, level: float, method: str) -> PairedBootstrap | Absent:
-    interval = _percentiles(values, level, method)
+    interval = percentile_interval(values, level, method)
     if isinstance(interval, Absent):
         return interval
     tail = min(int((values <= 0).sum()), int((values >= 0).sum()))
