@@ -1,7 +1,9 @@
 """`from evalharness.stats import name` works for every public name, and costs nothing until then."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,12 @@ import evalharness.stats
 def test_every_listed_name_is_there(name):
     assert getattr(evalharness.stats, name).__name__ == name
     assert name in dir(evalharness.stats)
+
+
+def test_every_function_stands_in_the_page_on_statistics():
+    page = (Path(__file__).parents[2] / "docs/statistics.md").read_text()
+    missing = [name for name in evalharness.stats._MODULES if name.islower() and not re.search(rf"`{name}\b", page)]
+    assert not missing, f"add to docs/statistics.md: {missing}"
 
 
 def test_importing_the_room_loads_no_scipy():
