@@ -47,13 +47,15 @@ class RequestKey:
     """The identity of a request within a run.
 
     slot counts the requests of one document and repeat: 0 for a single prompt, the choice index for `choose`. With steps,
-    the earlier steps take the first slots. repeat counts sampled repetitions from 0.
+    the earlier steps take the first slots. repeat counts sampled repetitions from 0. metric: the label of the metric that
+    asks (see `evalharness.metric.base.Asks`), empty where the task itself does.
     """
 
     task: str
     document_id: str
     slot: int = 0
     repeat: int = 0
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,16 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """What a step asked and got: response is the model's text, answer the text after the step's filters."""
+
+    name: str
+    prompt: Prompt
+    response: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """All that is known of one document after the model answered.
 
@@ -259,7 +271,10 @@ class Sample:
     responses: one tuple a repeat, in slot order (earlier steps first). answers: the last step's texts after
     filters, one a repeat (one in all after a vote), None where the filters found no answer; empty where nothing is generated.
     executions: one an answer, where the task runs them as programs. n_step_slots: how many leading slots belong to earlier
-    steps.
+    steps. steps: of a task with steps, all of them with prompt and answer, one tuple a repeat; only where a metric asks a
+    model, empty elsewhere.
+    judgements: what models answered to metrics, by the metric's label: one tuple an answer, in the order of the metric's
+    questions. What a metric is shown holds its own judgements alone.
     input_hash: hex sha256 over what was asked (shots, prompt, choices, references), whatever the model and its chat template,
     to pair samples across runs.
     error: why this sample could not be scored, None if it was.
@@ -276,8 +291,15 @@ class Sample:
     answers: tuple[str | None, ...] = ()
     executions: tuple[Execution, ...] = ()
     n_step_slots: int = 0
+    steps: tuple[tuple[StepAnswer, ...], ...] = ()
+    judgements: Mapping[str, tuple[tuple[Response, ...], ...]] = field(default_factory=dict)
     cluster: str | None = None
     error: str | None = None
+
+
+def plain_prompt(prompt: Prompt) -> str:
+    """Return a prompt as one text; the turns of a chat become lines such as ``user: Hello``."""
+    return prompt if isinstance(prompt, str) else "\n".join(f"{turn.role}: {turn.text}" for turn in prompt)
 
 
 def text_chunks(text: str, chunk_bytes: int = CHUNK_BYTES) -> list[str]:

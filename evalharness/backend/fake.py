@@ -37,6 +37,7 @@ from evalharness.request import (
     Scored,
     ScoreText,
     TextScored,
+    plain_prompt,
     text_chunks,
 )
 from evalharness.yaml_source import problems_of
@@ -233,11 +234,6 @@ def _compress(request: Compress) -> Compressed:
         n_chunks=len(chunks),
         n_tokens=sum(map(_n_words, chunks)),
     )
-
-
-def plain_prompt(prompt: Prompt) -> str:
-    """Return a prompt as one text; the turns of a chat become lines such as ``user: Hello``."""
-    return prompt if isinstance(prompt, str) else "\n".join(f"{turn.role}: {turn.text}" for turn in prompt)
 
 
 def text_before_stop(text: str, stop: Sequence[str]) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from evalharness.model.spec import ModelSpec
     from evalharness.request import Request
+    from evalharness.run.judging import Judge
     from evalharness.run.preparation import PreparedTask, RunSettings
 
 FIRST_CHARACTERS = 600
@@ -22,10 +25,12 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
     from evalharness.backend.protocol import EngineSettings
     from evalharness.cli.console import stdout_console
     from evalharness.request import Classify, Compress, ScoreText
-    from evalharness.run.pipeline import check_capabilities
+    from evalharness.run.capabilities import check_capabilities
+    from evalharness.run.judging import open_judges
     from evalharness.task.prompts import unaskable
 
     console = stdout_console()
+    judges = open_judges(tasks, settings)
     backend = open_backend(spec, EngineSettings(settings.batch_tokens))
     check_capabilities(backend, spec, tasks)
     identity = backend.identity()
@@ -42,6 +47,8 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
             cells = [f"{counts.prompt_tokens:,}", f"{counts.max_new_tokens:,}", f"{counts.truncated_requests:,}"]
         n_shots = str(task.prompter.n_shots)
         table.add_row(task.name, f"{len(task.asked):,}", n_shots, f"{len(requests):,}", *cells)
+    for judge in judges:
+        _add_judge(table, judge, tasks, settings)
     console.print(table)
     for task in tasks:
         steps = len(task.task.spec.all_steps)
@@ -54,6 +61,28 @@ def show_dry_run(spec: ModelSpec, tasks: Sequence[PreparedTask], settings: RunSe
         console.print(shown[:FIRST_CHARACTERS] + cut, markup=False)
     _print_estimate(identity.n_parameters, identity.device, total_prompt, total_new)
     backend.close()
+
+
+def _add_judge(table: Table, judge: Judge, tasks: Sequence[PreparedTask], settings: RunSettings) -> None:
+    """Add a row for each metric that asks a model; for the answers, which are not known yet, the references stand in."""
+    from contextlib import closing
+
+    from evalharness.backend import open_backend
+    from evalharness.backend.protocol import EngineSettings
+    from evalharness.run.judging import asked_in_trial
+
+    with closing(open_backend(judge.spec, EngineSettings(settings.batch_tokens))) as backend:
+        for task in tasks:
+            for label in (label for name, label in judge.askers if name == task.name):
+                requests = asked_in_trial(task, label, judge.spec)
+                counts = backend.count_tokens(requests)
+                numbers = (
+                    ("?", "?", "?")
+                    if counts is None
+                    else (f"{counts.prompt_tokens:,}", f"{counts.max_new_tokens:,}", f"{counts.truncated_requests:,}")
+                )
+                name = f"{task.name}: {label} asks {judge.spec.name} (answers: references)"
+                table.add_row(name, f"{len(task.asked):,}", "", f"{len(requests):,}", *numbers)
 
 
 def _print_estimate(n_parameters: int | None, device: str | None, prompt_tokens: int, new_tokens: int) -> None:

@@ -55,6 +55,11 @@ def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
         "--level", type=float, default=0.95, metavar="P", help="confidence level of the intervals (default: 0.95)"
     )
     parser.add_argument(
+        "--judge",
+        metavar="MODEL",
+        help="the model that metrics ask where they name none: a path, hub id or registered name",
+    )
+    parser.add_argument(
         "--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists"
     )
     parser.add_argument(

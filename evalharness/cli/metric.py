@@ -91,6 +91,7 @@ def metric_command(args: argparse.Namespace) -> int:
 
 def _metric(name: str, parameters: Sequence[str], *, trust_metric_code: bool) -> Metric:
     """Build the metric, and refuse one that needs more than an answer and references."""
+    from evalharness.metric.base import Asks
     from evalharness.metric.registry import METRICS, build_metric
 
     for text in parameters:
@@ -105,6 +106,9 @@ def _metric(name: str, parameters: Sequence[str], *, trust_metric_code: bool) ->
     if getattr(metric, "needs_execution", False):
         what = f"metric `{name}` judges executed programs, and nothing is executed here"
         raise MetricError.at("metric", what, "write a task with `execute:`, and use `evalharness score`")
+    if isinstance(metric, Asks):
+        what = f"metric `{name}` asks a model, and none is asked here"
+        raise MetricError.at("metric", what, "write a task with this metric, and use `evalharness score --judge MODEL`")
     if getattr(metric, "least_repeats", 1) > 1:
         what = f"metric `{name}` compares several answers a document, and a file has one a line"
         raise MetricError.at("metric", what, "write a task with `repeats:`, and use `evalharness score`")

@@ -150,7 +150,7 @@ def _evaluate(
     console = stdout_console()
     records: list[RunRecord] = []
     if len(specs) > 1:
-        refuse_early(specs, prepared)
+        refuse_early(specs, prepared, settings)
     for text, spec in zip(args.model, specs, strict=True):
         progress = ConsoleProgress(spec.name)
         work = Work.of(selection, prepared[spec.uses_chat], settings, _command_for(args, text))
@@ -200,11 +200,12 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
         "seed",
         "level",
         "data_root",
+        "judge",
         "output",
     ):
         value = getattr(args, name)
         if value is not None:
-            is_path = name in ("adapter", "chat_template", "data_root", "output")
+            is_path = name in ("adapter", "chat_template", "data_root", "judge", "output")
             command += [
                 f"--{name.replace('_', '-')}",
                 _absolute(str(value), made=name == "output") if is_path else str(value),
@@ -242,6 +243,8 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
         resume=not args.no_resume,
         unsafe_code_execution=args.unsafe_code_execution,
         trust_metric_code=args.trust_metric_code,
+        judge=args.judge,
+        judge_device=getattr(args, "device", None),
     )
 
 

@@ -27,6 +27,12 @@ def sample_text(sample: Mapping[str, Any], *, full: bool = False) -> str:
         "responses": "\n".join(_response_text(each, shown) for repeat in sample["responses"] for each in repeat),
         "answers": "\n".join("(none)" if answer is None else shown(answer) for answer in sample["answers"]),
         "executions": "\n".join(_execution_text(each) for each in sample.get("executions", ())),
+        "judgements": "\n".join(
+            f"{label}: {_response_text(each, shown)}"
+            for label, answers in sorted(sample.get("judgements", {}).items())
+            for answer in answers
+            for each in answer
+        ),
         "error": sample["error"] or "",
         "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
     }

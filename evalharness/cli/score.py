@@ -158,7 +158,7 @@ def _backend(spec: ModelSpec, engine: EngineSettings, source: Source, matched: M
 def _command(args: argparse.Namespace) -> list[str]:
     """Return the arguments that repeat this, whatever the environment's defaults are then."""
     command = ["score", "--tasks", ",".join(args.tasks), "--predictions", args.predictions]
-    for name in ("format", "name", "limit", "shots", "seed", "level", "data_root", "output"):
+    for name in ("format", "name", "limit", "shots", "seed", "level", "data_root", "judge", "output"):
         value = getattr(args, name)
         if value is not None:
             command += [f"--{name.replace('_', '-')}", str(value)]

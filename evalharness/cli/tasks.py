@@ -221,7 +221,7 @@ def _preview(args: argparse.Namespace) -> int:
 
 def _all_requests(task: PreparedTask) -> Iterator[Request]:
     """Yield the requests of every step; where a later step reads an earlier answer, a placeholder stands for it."""
-    from evalharness.task.prompts import StepAnswer
+    from evalharness.request import StepAnswer
 
     steps = task.task.spec.all_steps
     for asked in task.asked:

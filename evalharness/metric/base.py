@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from evalharness.request import OutputKind, Sample
+from evalharness.request import OutputKind, Request, RequestKey, Sample
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,23 +30,27 @@ class _Described(Protocol):
     """A frozen dataclass whose fields are its parameters and its signature: what all metrics say of themselves, and a row.
 
     name: as written in YAML. columns: names of the k statistics of `row`; they may depend on the parameters, not on the
-    samples. bounds: least and greatest possible value. outputs: the task outputs it can score.
-    unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
+    samples. bounds: least and greatest possible value, which may depend on the parameters too. outputs: the task outputs it
+    can score. unit: "fraction", "percent", "nats", "bits", "perplexity"... for display.
 
     Seven more things a metric may have. ``needs_unconditional: ClassVar[bool]``: choices are scored without their prompt as
     well. ``needs_compression: ClassVar[bool]``: the text of `perplexity` is compressed as well, as the second response.
     ``sees_all_repeats: ClassVar[bool]``: `row` is asked once a document, with all its repeats, and not once a repeat.
     ``least_repeats: int``: how often a document must be asked. ``needs_execution: ClassVar[bool]``: answers are run as programs
     first. ``runs_foreign_code: ClassVar[bool]``: it runs a program that its parameters name, and is built only where a person
-    trusts that. ``prepare``: see `Prepares`.
+    trusts that. ``prepare``: see `Prepares`. ``requests``: see `Asks`.
     """
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool]
-    bounds: ClassVar[tuple[float, float]]
     outputs: ClassVar[frozenset[OutputKind]]
     aggregation: ClassVar[Aggregation]
     unit: ClassVar[str]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest possible value."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -118,6 +122,45 @@ class Prepares(Protocol):
     def prepare(self, samples: Sequence[Sample], watch: Watch) -> None:
         """Compute what `row` will need, and tell `watch` of it; raise nothing on account of a single odd sample."""
         ...
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A metric that needs a model: it does not call one, it says what it asks of which, and the pipeline asks.
+
+    So its questions are batched, journalled, resumed and stored like those of a task. What the pipeline does:
+
+    1. Before any model is asked, it resolves `model` and calls `requests` for every document, with the first reference as the
+       answer. A template that fails, a model that is unknown, or one that cannot answer such requests, is refused there.
+    2. Once the evaluated model has answered and left the memory, it calls `requests` for each answer (a repeat is a sample of
+       its own, as for `row`; a failed document is passed over), and asks all questions of all metrics to one model together.
+       Questions that are equal but for their key (and the seed of a greedy `Generate`) are asked once.
+    3. `row` finds the responses, in the order of the requests, with `evalharness.metric.reading.judgements_of`. It is not
+       called where a response is `Failed`: the document then fails, with a reason that names the metric. A response that
+       means nothing is a ValueError in `row`, to the same effect. There is no number that stands for "unknown".
+
+    Such a metric is a frozen dataclass with a field ``model``, scores output `generate` alone, and has a signature that writes
+    ``model`` as it is: in the record the identity of the model that answered stands there (`dataclasses.replace`).
+    """
+
+    @property
+    def model(self) -> str | None:
+        """What ``-m`` of the command line would accept; None leaves it to ``--judge``."""
+        ...
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """Return what is asked about one answer; none is asked where nothing needs to be.
+
+        Give each request the key `question_key(sample, slot)`; the pipeline adds repeat and label, and a seed. Turns of a chat
+        (system and user) go through the template of a model that has one in use, and become one text, with an empty line
+        between them, for any other. Texts are sent as they are. Raises a UserError for a fault of a template.
+        """
+        ...
+
+
+def question_key(sample: Sample, slot: int = 0) -> RequestKey:
+    """Return the key of a metric's question about `sample`, as far as the metric knows it; slot counts its questions."""
+    return RequestKey(sample.task, sample.document.id, slot)
 
 
 class Mean:

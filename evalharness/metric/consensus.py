@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.metric.base import STRICT, UNWATCHED, Mean, Prepares, SumMetric, Watch, ZeroToOne, signature_of
+from evalharness.metric.base import STRICT, UNWATCHED, Asks, Mean, Prepares, SumMetric, Watch, ZeroToOne, signature_of
 from evalharness.metric.registry import build_metric
 from evalharness.request import OutputKind, Sample
 from evalharness.stats.repeats import expected_best, pass_at_k, pass_power_k
@@ -202,6 +202,8 @@ def _judge(name: str, parameters: Sequence[tuple[str, Any]]) -> SumMetric:
         judge = build_metric(name, dict(parameters), where="")
     except MetricError as error:
         raise ValueError("; ".join(problem.what for problem in error.problems)) from None
+    if isinstance(judge, Asks):
+        raise ValueError(f"`{name}` asks a model, and cannot judge for another metric")
     fitting = isinstance(judge, SumMetric) and judge.aggregation == "mean" and "generate" in judge.outputs
     if not isinstance(judge, SumMetric) or not fitting or getattr(judge, "sees_all_repeats", False):
         raise ValueError(f"`{name}` does not judge single answers; only a mean over answers does, such as exact_match")

@@ -29,6 +29,17 @@ def last_step(sample: Sample) -> tuple[Response, ...]:
     return sample.responses[0][sample.n_step_slots :]
 
 
+def judgements_of(sample: Sample) -> tuple[Response, ...]:
+    """Return what a model answered to the metric about the first answer, in the order of the metric's requests.
+
+    Raises EngineError if the sample was not shown to the metric's model.
+    """
+    if len(sample.judgements) != 1:
+        raise EngineError(f"document {sample.document.id}: this metric asks a model, and no answers to it are here")
+    (of_answers,) = sample.judgements.values()
+    return of_answers[0]
+
+
 def scored(response: Response) -> Scored:
     """Return `response`, known to be the log-probability of a continuation; raises EngineError if it is not."""
     if not isinstance(response, Scored):

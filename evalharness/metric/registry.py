@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from evalharness.errors import MetricError, Problem, suggest
+from evalharness.errors import MetricError, Problem, UserError, suggest
 from evalharness.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ METRICS: Registry[type[Metric]] = Registry(
         "f1": "evalharness.metric.classification:F1",
         "greedy_match": "evalharness.metric.likelihood:GreedyMatch",
         "gzip_ratio": "evalharness.metric.compression:GzipRatio",
+        "judge_rating": "evalharness.metric.judge:JudgeRating",
         "logprob": "evalharness.metric.likelihood:LogProb",
         "lzma_ratio": "evalharness.metric.compression:LzmaRatio",
         "maj_at_k": "evalharness.metric.consensus:MajorityAtK",
@@ -95,6 +96,8 @@ def build_metric(name: str, parameters: Mapping[str, Any], *, where: str, trust_
         built = metric(**{key: value for key, value in parameters.items() if key in known})
     except ValidationError as error:
         problems += [_invalid(name, dict(found), where) for found in error.errors()]
+    except UserError as fault:  # of a template among the parameters, which does not know where it stands
+        problems += [Problem(where, f"metric `{name}`: {problem.what}", problem.fix) for problem in fault.problems]
     except (TypeError, ValueError) as error:  # a metric of another package may be a plain dataclass
         problems.append(Problem(where, f"metric `{name}`: {error}"))
     if getattr(metric, "runs_foreign_code", False) and not trust_metric_code:

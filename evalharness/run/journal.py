@@ -38,7 +38,9 @@ def encode_response(response: Response) -> dict[str, Any]:
 
     Raises EngineError when a log-probability or a logit is not finite: such a request must be answered by `Failed`.
     """
-    key = [response.key.task, response.key.document_id, response.key.slot, response.key.repeat]
+    key: list[str | int] = [response.key.task, response.key.document_id, response.key.slot, response.key.repeat]
+    if response.key.metric:
+        key.append(response.key.metric)
     match response:
         case Generated():
             return {
@@ -102,8 +104,8 @@ def decode_response(encoded: Mapping[str, Any]) -> Response:
     """
     fields = dict(encoded)
     kind = fields.pop("kind")
-    task, document_id, slot, repeat = fields.pop("key")
-    key = RequestKey(task, document_id, slot, repeat)
+    task, document_id, slot, repeat, *metric = fields.pop("key")
+    key = RequestKey(task, document_id, slot, repeat, *metric)
     match kind:
         case "generated":
             return Generated(key=key, **{**fields, "token_ids": tuple(fields["token_ids"])})

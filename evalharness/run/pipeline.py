@@ -14,31 +14,32 @@ from typing import Any
 
 from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, BackendFactory, EngineSettings
-from evalharness.errors import EngineError, ModelError, Problem
+from evalharness.errors import ModelError, Problem, UserError
 from evalharness.model.spec import ModelSpec
-from evalharness.request import (
-    Classified,
-    Compressed,
-    Failed,
-    Generated,
-    Request,
-    RequestKey,
-    Response,
-    Scored,
-    TextScored,
-)
+from evalharness.run.asking import Kept, ask_steps
+from evalharness.run.capabilities import check_capabilities
 from evalharness.run.journal import Journal
+from evalharness.run.judging import Judge, ask_judge, model_record, open_judges, signatures
 from evalharness.run.masking import mask_arguments
 from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
-from evalharness.run.record import Event, GroupRecord, ModelRecord, RunRecord, SampleRecord, TaskRecord, TokenTotals
+from evalharness.run.record import (
+    Event,
+    GroupRecord,
+    JudgeRecord,
+    ModelRecord,
+    RunRecord,
+    SampleRecord,
+    TaskRecord,
+    TokenTotals,
+)
 from evalharness.run.results import group_record, task_record
-from evalharness.run.scoring import make_samples, step_requests
+from evalharness.run.scoring import answered_samples, score_samples
 from evalharness.run.store import ResultStore, RunDirectory, plan_fingerprint
 from evalharness.sandbox import Sandbox, open_sandbox
 from evalharness.task.loading import Selection
-from evalharness.task.prompts import describe, unaskable
+from evalharness.task.prompts import describe
 from evalharness.task.spec import GroupSpec
 
 
@@ -113,36 +114,78 @@ def evaluate(
             journal.note(name, fields)
 
     progress.stage(f"loading {spec.name}")
-    with clock.stage("open"):
-        backend = opener(spec, EngineSettings(work.settings.batch_tokens, on_event))
-    with closing(backend), ExitStack() as exits:
+    with ExitStack() as exits:
         with clock.stage("open"):
-            check_capabilities(backend, spec, work.tasks)
+            judges, backend = _open(spec, work, opener, EngineSettings(work.settings.batch_tokens, on_event))
+            loaded = exits.enter_context(ExitStack())
+            loaded.callback(backend.close)
             sandbox = exits.enter_context(_sandbox_for(work))
-            directory = _directory(spec, backend, work, store)
-        with directory.journal() as journal:
-            journals.append(journal)
-            responses = journal.responses()
-            n_resumed = len(responses)
-            if n_resumed:
-                progress.note(f"resuming {directory.where}: {n_resumed} responses are kept")
-            events[:0] = [Event(name=item["name"], fields=item["fields"]) for item in journal.events()]
-            with clock.stage("model"):
-                _ask_all(backend, work.tasks, responses, journal, progress)
-            with clock.stage("score"):
-                progress.stage("scoring")
-                samples = {task.name: make_samples(task, responses, progress, sandbox) for task in work.tasks}
-                results = [
-                    task_record(
-                        task, samples[task.name], level=work.settings.level, seed=work.settings.seed, progress=progress
-                    )
-                    for task in work.tasks
-                ]
-            if sandbox is not None:
-                events.append(Event(name="sandbox", fields=dataclasses.asdict(sandbox.record)))
-            record = _record(spec, backend, work, directory, results, clock, events)
-            directory.commit(record, [sample for found in samples.values() for sample in found])
+            directory = _directory(spec, backend, judges, work, store)
+        journal = exits.enter_context(directory.journal())
+        journals.append(journal)
+        kept = Kept(journal.responses(), journal, progress)
+        n_resumed = len(kept.responses)
+        if n_resumed:
+            progress.note(f"resuming {directory.where}: {n_resumed} responses are kept")
+        events[:0] = [Event(name=item["name"], fields=item["fields"]) for item in journal.events()]
+        with clock.stage("model"):
+            ask_steps(backend, work.tasks, kept)
+        model, counters = model_record(spec, backend.identity()), dict(backend.statistics())
+        loaded.close()  # a judge may need all the memory that there is
+        with clock.stage("score"):
+            progress.stage("scoring")
+            samples = {task.name: answered_samples(task, kept.responses, progress, sandbox) for task in work.tasks}
+        judge_records: list[JudgeRecord] = []
+        for judge in judges:
+            with clock.stage("judge"):
+                samples, judged = ask_judge(judge, work.tasks, samples, kept, work.settings, on_event)
+                judge_records.append(judged)
+        with clock.stage("score"):
+            progress.stage("scoring")
+            scored = {task.name: score_samples(task, samples[task.name], progress) for task in work.tasks}
+            results = [
+                task_record(
+                    task,
+                    scored[task.name],
+                    level=work.settings.level,
+                    seed=work.settings.seed,
+                    progress=progress,
+                    signatures=signatures(task, judges),
+                )
+                for task in work.tasks
+            ]
+        if sandbox is not None:
+            events.append(Event(name="sandbox", fields=dataclasses.asdict(sandbox.record)))
+        record = _record(Asked(model, counters, judge_records), work, directory, results, clock, events)
+        directory.commit(record, [sample for found in scored.values() for sample in found])
     return Outcome(record, directory.where, n_resumed)
+
+
+def _open(
+    spec: ModelSpec, work: Work, opener: BackendFactory, engine: EngineSettings
+) -> tuple[tuple[Judge, ...], Backend]:
+    """Look at the models that metrics ask, and open the evaluated one.
+
+    Raises UserError with the problems of all of them: hours later would be too late to learn that a judge cannot be found.
+    """
+    problems: list[Problem] = []
+    judges: tuple[Judge, ...] = ()
+    try:
+        judges = open_judges(work.tasks, work.settings)
+    except UserError as fault:
+        problems.extend(fault.problems)
+    try:
+        backend = opener(spec, engine)
+    except UserError as fault:
+        raise ModelError([*problems, *fault.problems]) from fault
+    try:
+        check_capabilities(backend, spec, work.tasks)
+    except ModelError as fault:
+        problems.extend(fault.problems)
+    if problems:
+        backend.close()
+        raise ModelError(problems)
+    return judges, backend
 
 
 @contextmanager
@@ -155,13 +198,19 @@ def _sandbox_for(work: Work) -> Iterator[Sandbox | None]:
         yield sandbox
 
 
-def refuse_early(specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[PreparedTask]]) -> None:
+def refuse_early(
+    specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[PreparedTask]], settings: RunSettings
+) -> None:
     """Open every model and see that it can answer its tasks (`tasks`: by whether it uses chat turns), before any is asked.
 
     A mistake in the last of several models must not show up only after the others ran for hours. Raises ModelError with the
     problems of all models.
     """
     problems: list[Problem] = []
+    try:
+        open_judges(next(iter(tasks.values())), settings)  # they are the same whatever the prompts
+    except UserError as fault:
+        problems.extend(fault.problems)
     for spec in specs:
         try:
             with closing(open_backend(spec, EngineSettings())) as backend:
@@ -172,30 +221,9 @@ def refuse_early(specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[Prepa
         raise ModelError(problems)
 
 
-def check_capabilities(backend: Backend, spec: ModelSpec, tasks: Sequence[PreparedTask]) -> None:
-    """Refuse, all at once, the tasks that need a kind of request which the backend cannot answer."""
-    verbs = {
-        "Generate": "generate text",
-        "Score": "score continuations",
-        "ScoreText": "score whole texts",
-        "Compress": "compress texts",
-        "Classify": "classify texts",
-    }
-    problems = []
-    for task in tasks:
-        lacking = sorted(kind.__name__ for kind in task.request_types - backend.capabilities)
-        if lacking:
-            architecture = backend.identity().architecture or spec.backend
-            asks = " and ".join(verbs.get(name, name) for name in lacking)
-            what = (
-                f"task `{task.name}` needs a model to {asks}, which a {architecture.replace('_', '-')} model cannot do"
-            )
-            problems.append(Problem(spec.name, what, "leave this task out, or evaluate another model on it"))
-    if problems:
-        raise ModelError(problems)
-
-
-def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore) -> RunDirectory:
+def _directory(
+    spec: ModelSpec, backend: Backend, judges: Sequence[Judge], work: Work, store: ResultStore
+) -> RunDirectory:
     """Return the unfinished run of the same work, or a new directory."""
     versions = package_versions()
     harness = harness_git_state()
@@ -203,6 +231,10 @@ def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore
         "harness": harness.commit if harness else None,
         "versions": {name: versions.get(name) for name in ("evalharness", "torch", "transformers", "tokenizers")},
         "model": dataclasses.asdict(backend.identity()),
+        "judges": [
+            {"model": dataclasses.asdict(judge.identity), "metrics": [list(asker) for asker in judge.askers]}
+            for judge in judges
+        ],
         "tasks": {
             task.name: {
                 "fingerprint": task.task.spec.fingerprint(),
@@ -224,7 +256,16 @@ def _directory(spec: ModelSpec, backend: Backend, work: Work, store: ResultStore
 
 
 def _plain_settings(settings: RunSettings) -> dict[str, Any]:
-    names = ("limit", "shots", "seed", "batch_tokens", "level", "unsafe_code_execution", "trust_metric_code")
+    names = (
+        "limit",
+        "shots",
+        "seed",
+        "batch_tokens",
+        "level",
+        "unsafe_code_execution",
+        "trust_metric_code",
+        "judge",
+    )
     return {name: getattr(settings, name) for name in names}
 
 
@@ -237,87 +278,24 @@ def _requests_hash(tasks: Sequence[PreparedTask]) -> str:
     return digest.hexdigest()
 
 
-def _ask_all(
-    backend: Backend,
-    tasks: Sequence[PreparedTask],
-    responses: dict[RequestKey, Response],
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Ask step after step; a later step is asked once all earlier answers are there."""
-    for step in range(max(len(task.task.spec.all_steps) for task in tasks)):
-        requests: list[Request] = []
-        for task in tasks:
-            if step < len(task.task.spec.all_steps):
-                requests.extend(_askable(_step_requests(task, step, responses, journal), responses, journal))
-        answered = {request.key for request in requests if request.key in responses}
-        progress.stage(
-            "asking the model" if step == 0 else f"asking the model, step {step + 1}", len(requests) - len(answered)
-        )
-        expected = {request.key for request in requests} - answered
-        for response in backend.run(requests, answered) if expected else ():
-            if response.key in answered:
-                continue
-            if response.key not in expected:
-                raise EngineError(f"the backend answered {response.key} twice, or was not asked it")
-            expected.remove(response.key)
-            journal.append(response)
-            responses[response.key] = response
-            progress.advance(_n_tokens(response))
-        if expected:
-            raise EngineError(f"the backend left {len(expected)} requests unanswered, such as {min(expected)}")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked: the evaluated model with its backend's counters, and the models that metrics asked."""
 
-
-def _askable(requests: Iterator[Request], responses: dict[RequestKey, Response], journal: Journal) -> Iterator[Request]:
-    """Yield the requests that can be asked; the others fail at once, each with its reason."""
-    for request in requests:
-        reason = unaskable(request)
-        if reason is None:
-            yield request
-        elif request.key not in responses:
-            failed = Failed(request.key, reason)
-            journal.append(failed)
-            responses[request.key] = failed
-
-
-def _step_requests(
-    task: PreparedTask, step: int, responses: dict[RequestKey, Response], journal: Journal
-) -> Iterator[Request]:
-    if step == 0:
-        yield from task.first_requests()
-        return
-    for asked in task.asked:
-        for repeat in range(task.task.spec.repeats):
-            requests = step_requests(task, asked, step, repeat, responses)
-            if isinstance(requests, Failed):
-                journal.append(requests)
-                responses.setdefault(requests.key, requests)
-            else:
-                yield from requests
-
-
-def _n_tokens(response: Response) -> int:
-    match response:
-        case Generated():
-            return response.n_prompt_tokens + response.n_tokens
-        case Scored():
-            return response.n_prompt_tokens + response.n_tokens
-        case TextScored() | Compressed() | Classified():
-            return response.n_tokens
-        case Failed():
-            return 0
+    model: ModelRecord
+    counters: Mapping[str, float]
+    judges: Sequence[JudgeRecord]
 
 
 def _record(
-    spec: ModelSpec,
-    backend: Backend,
+    asked: Asked,
     work: Work,
     directory: RunDirectory,
     results: Sequence[TaskRecord],
     clock: _Clock,
     events: Sequence[Event],
 ) -> RunRecord:
-    counters = backend.statistics()
+    counters = asked.counters
     prompt, generated = int(counters.get("prompt_tokens", 0)), int(counters.get("generated_tokens", 0))
     seconds = counters.get("device_seconds", 0.0)
     peak = counters.get("peak_device_bytes")
@@ -331,22 +309,18 @@ def _record(
         created=directory.created,
         finished=datetime.now(UTC),
         status="partial" if any(task.n_failed for task in results) else "complete",
-        model=ModelRecord(
-            name=spec.name,
-            identity=dataclasses.asdict(backend.identity()),
-            spec=spec.model_dump(mode="json", exclude={"card"}),
-            card=spec.card.model_dump(mode="json"),
-        ),
+        model=asked.model,
+        judges=tuple(asked.judges),
         tasks=tuple(results),
         groups=tuple(group for group in groups if isinstance(group, GroupRecord)),
         settings={
             **_plain_settings(work.settings),
-            "chat": spec.uses_chat,
+            "chat": asked.model.spec["chat_template"] != "none",
             "task_files": {task.name: str(task.task.source.path) for task in work.tasks},
             "engine": dict(counters),
         },
         command=mask_arguments(work.command),
-        provenance=collect(spec.path),
+        provenance=collect(asked.model.spec["path"]),
         stages=clock.seconds,
         tokens=TokenTotals(
             prompt_tokens=prompt,
@@ -359,4 +333,4 @@ def _record(
     )
 
 
-__all__ = ["Outcome", "SampleRecord", "Work", "check_capabilities", "evaluate"]
+__all__ = ["Outcome", "SampleRecord", "Work", "evaluate", "refuse_early"]

@@ -13,6 +13,7 @@ from evalharness.errors import MetricError, Problem, TaskError, UserError, sugge
 from evalharness.metric.base import Metric
 from evalharness.metric.registry import METRICS, build_metric
 from evalharness.request import Compress, Document, Generate, Request, Score, ScoreText
+from evalharness.run.questions import refuse_unaskable
 from evalharness.task.documents import data_hash, read_split
 from evalharness.task.filters import Filter, build_filter
 from evalharness.task.loading import LoadedTask
@@ -30,7 +31,8 @@ class RunSettings:
     limit: documents a task, None for all. shots: overrides the tasks' own count. level: of the intervals.
     data_root: folder with local copies of hub data. unsafe_code_execution: run programs even where no
     sandbox works. trust_metric_code: run the programs that metrics name. resume: go on with an unfinished run of the same
-    work.
+    work. judge: the model, as ``-m`` would accept it, for metrics that ask one and name none; judge_device: where models that
+    metrics ask run, None for their own device.
     """
 
     limit: int | None = None
@@ -42,6 +44,8 @@ class RunSettings:
     resume: bool = True
     unsafe_code_execution: bool = False
     trust_metric_code: bool = False
+    judge: str | None = None
+    judge_device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     if programs is not None:
         for item in asked:  # with the reference as the answer: a fault of the templates shows before a model is asked
             programs.program(item.document, item.references[0])
+    refuse_unaskable(task, metrics, asked)
     return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents), programs)
 
 

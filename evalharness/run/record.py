@@ -134,6 +134,20 @@ class ModelRecord(_Part):
     card: JsonObject = Field(default_factory=dict)
 
 
+class JudgeRecord(_Part):
+    """A model that metrics asked about answers.
+
+    metrics: those that asked it, as ``task/label``. n_questions: how many they put, of which n_distinct_questions differ and
+    were asked. engine: the backend's counters.
+    """
+
+    model: ModelRecord
+    metrics: tuple[str, ...]
+    n_questions: int = Field(ge=0)
+    n_distinct_questions: int = Field(ge=0)
+    engine: JsonObject = Field(default_factory=dict)
+
+
 class GitState(_Part):
     """The commit of a work tree; dirty: whether it has changes that the commit lacks, None where that is not known."""
 
@@ -184,7 +198,8 @@ class Event(_Part):
 class RunRecord(_Part):
     """One evaluation of one model; what `run.json` holds.
 
-    status: ``complete`` when every document was scored, else ``partial``. plan_fingerprint: of `plan.json`.
+    status: ``complete`` when every document was scored, else ``partial``. judges: the models that metrics asked.
+    plan_fingerprint: of `plan.json`.
     command: the arguments after ``evalharness``, secrets masked. stages: wall seconds by stage.
     """
 
@@ -195,6 +210,7 @@ class RunRecord(_Part):
     finished: dt.datetime
     status: Status
     model: ModelRecord
+    judges: tuple[JudgeRecord, ...] = ()
     tasks: tuple[TaskRecord, ...]
     groups: tuple[GroupRecord, ...] = ()
     settings: JsonObject = Field(default_factory=dict)

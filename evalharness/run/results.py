@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,10 +22,12 @@ def task_record(
     level: float,
     seed: int,
     progress: Progress | None = None,
+    signatures: Mapping[str, str] | None = None,
 ) -> TaskRecord:
     """Summarise a task's samples: every metric with its interval, and the counts of what failed or was cut.
 
-    progress: told which metric's interval is being found.
+    progress: told which metric's interval is being found. signatures: by label, of metrics whose signature depends on the
+    model that they ask.
     """
     progress = progress or Silent()
     spec = prepared.task.spec
@@ -39,8 +41,10 @@ def task_record(
         n_failed=len(samples) - len(scored),
         n_truncated=sum(_is_truncated(record.sample) for record in samples),
         metrics=tuple(
-            _result(prepared, scored, position, level=level, seed=seed, progress=progress)
-            for position in range(len(prepared.metrics))
+            _result(prepared, scored, position, level=level, seed=seed, progress=progress).model_copy(
+                update={"signature": signatures[metric.label]} if signatures and metric.label in signatures else {}
+            )
+            for position, (metric, _) in enumerate(prepared.metrics)
         ),
         output=spec.kind,
         version=str(spec.version),

@@ -42,6 +42,7 @@ COLUMNS = (
     "error",
     "scores",
     "document",
+    "judgements",
 )
 
 _TASKS_KEY = b"evalharness.tasks"
@@ -78,7 +79,8 @@ def read_samples(
 
     columns: the keys wanted, None for all; ``("document_id", "input_hash", "scores")`` reads no text.
     prompt: a text, or a list of ``{"role", "text"}``. responses: a list a repeat of JSON objects, for
-    `decode_response`. scores: row by metric name. document: ``{"fields", "content_hash"}``. where: named in errors.
+    `decode_response`. judgements: by metric, the same of what a model answered to it. scores: row by metric name.
+    document: ``{"fields", "content_hash"}``. where: named in errors.
     Raises StoreError when the file is damaged.
     """
     import pyarrow as pa
@@ -207,7 +209,7 @@ def _schema() -> Any:
         "n_step_slots": pa.int64(),
         "scores": pa.map_(text, pa.list_(pa.float64())),
     }
-    nullable = {"cluster", "error"}
+    nullable = {"cluster", "error", "judgements"}
     return pa.schema([pa.field(name, types.get(name, text), nullable=name in nullable) for name in COLUMNS])
 
 
@@ -229,6 +231,14 @@ def _encode(record: SampleRecord) -> dict[str, Any]:
         "responses": _json([[encode_response(each) for each in repeat] for repeat in sample.responses]),
         "error": None if sample.error is None else _text(sample.error),
         "scores": [(name, _row(record, name)) for name in sorted(record.rows)],
+        "judgements": _json(
+            {
+                label: [[encode_response(each) for each in answer] for answer in answers]
+                for label, answers in sample.judgements.items()
+            }
+        )
+        if sample.judgements
+        else None,
         "document": _json({"fields": sample.document.fields, "content_hash": sample.document.content_hash}),
     }
 
@@ -267,6 +277,8 @@ def _decode(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("responses", "document", "executions"):
         if name in row:
             row[name] = json.loads(row[name])
+    if "judgements" in row:
+        row["judgements"] = json.loads(row["judgements"] or "{}")
     if "scores" in row:
         row["scores"] = dict(row["scores"])
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from evalharness.backend.fake import text_before_stop
 from evalharness.errors import DataError, Problem, SandboxError, UserError
-from evalharness.metric.base import SumMetric
+from evalharness.metric.base import Asks, SumMetric
 from evalharness.request import (
     Classified,
     Classify,
@@ -25,15 +26,17 @@ from evalharness.request import (
     Score,
     Scored,
     ScoreText,
+    StepAnswer,
     TextScored,
 )
+from evalharness.run.judging import find_judges
 from evalharness.run.preparation import PreparedTask, RunSettings, build_filters, build_metrics, prepare
 from evalharness.run.record import SampleRecord
 from evalharness.run.scoring import make_samples
 from evalharness.sandbox import open_sandbox
 from evalharness.task.documents import content_hash
 from evalharness.task.loading import LoadedTask
-from evalharness.task.prompts import Asked, Prompter, StepAnswer, unaskable
+from evalharness.task.prompts import Asked, Prompter, unaskable
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def validate_task(
                     what = f"document `{request.key.document_id}` will fail: {reason}"
                     problems.append(Problem(task.where("data"), what, "correct the document, or leave it out"))
             checks.extend(_check_references(prepared, problems, run_programs=run_programs))
+            find_judges([prepared], RunSettings(), may_lack=True)
         except UserError as fault:
             problems.extend(problem for problem in fault.problems if problem not in problems)
     return Report(tuple(checks), tuple(problems))
@@ -119,6 +123,9 @@ def _check_references(prepared: PreparedTask, problems: list[Problem], *, run_pr
     """Answer with the references and look whether scores are at their best, and programs pass."""
     if len(prepared.task.spec.all_steps) > 1:
         return []
+    # What a model would answer to a metric is not known here.
+    silent = tuple((metric_spec, metric) for metric_spec, metric in prepared.metrics if not isinstance(metric, Asks))
+    prepared = dataclasses.replace(prepared, metrics=silent)
     responses = _ideal_responses(prepared)
     checks = _check_scores(prepared, responses, problems)
     if prepared.programs is None or problems:

@@ -23,6 +23,7 @@ from evalharness.request import (
     RequestKey,
     Score,
     ScoreText,
+    StepAnswer,
     derived_seed,
 )
 from evalharness.task.documents import Row, content_hash
@@ -54,16 +55,6 @@ class Asked:
     reference_indices: tuple[int, ...]
     cluster: str | None
     input_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class StepAnswer:
-    """What an earlier step asked and got: response is the model's text, answer the text after the step's filters."""
-
-    name: str
-    prompt: Prompt
-    response: str
-    answer: str | None
 
 
 class Prompter:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 import jinja2.exceptions
+import jinja2.meta
 import jinja2.nodes
 import jinja2.runtime
 import jinja2.sandbox
@@ -73,7 +74,7 @@ class Template:
     """One template of a task file.
 
     text: the source. where: ``file:line``. field: its name for errors, such as ``prompt``. A column is written by its name, or
-    ``document["any name"]``. step_names: what it reads of ``steps``.
+    ``document["any name"]``. names: all that it reads. step_names: what it reads of ``steps``.
 
     Raises TaskError if it is not valid Jinja.
     """
@@ -97,6 +98,7 @@ class Template:
         if any(name.name == "self" for name in tree.find_all(jinja2.nodes.Name)):
             fix = 'for a column of this name write `document["self"]`'
             raise TaskError.at(where, f"{field}: `self` is a word of the template language", fix)
+        self.names = frozenset(jinja2.meta.find_undeclared_variables(tree))
         self.step_names = frozenset(_read_of(tree, "steps"))
 
     def render(self, context: Mapping[str, Any], document_id: str) -> str:

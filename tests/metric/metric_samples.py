@@ -162,8 +162,22 @@ _RANKS = {"auprc", "auroc"}
 _COMPRESSION = {"bz2_ratio", "compression_ratio", "gzip_ratio", "lzma_ratio"}
 
 
+def judged(answer: str | None, *verdicts: str) -> Sample:
+    """An answer, and what a model wrote about it; nothing is asked about an answer that was not found."""
+    texts = tuple(Generated(key(slot), verdict, 3, "eos") for slot, verdict in enumerate(verdicts))
+    return dataclasses.replace(generated(answer, "a reference"), judgements={"label": (texts,)})
+
+
 def mixed(name: str, output: str) -> list[Sample]:
     """Samples of every kind of answer, such as the metric can score."""
+    if name == "judge_rating":
+        return [
+            judged("fine", "Correct and clear. [[10]]"),
+            judged("so so", "[[1]] would be too harsh, [[4.5]]"),
+            judged("", "Nothing there: [[1]]"),
+            judged(None),
+            judged("well", "[[7]] and no more"),
+        ]
     if name in _CONSENSUS:
         return [
             repeated(["4", "4", "5", "4"], "4"),
@@ -205,6 +219,8 @@ def mixed(name: str, output: str) -> list[Sample]:
 
 def perfect(name: str, output: str) -> list[Sample]:
     """Samples whose answers are as good as can be."""
+    if name == "judge_rating":
+        return [judged("fine", "[[10]]"), judged("fine too", "Ten. [[10]]")]
     if name in _CONSENSUS:
         return [repeated(["4", "4", "4", "4"], "4"), repeated(["a b"] * 4, "no", "a b")]
     if name in _LABELS and output == "generate":

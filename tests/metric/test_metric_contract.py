@@ -40,6 +40,7 @@ VARIANTS = [
     ("best_of_k", {"k": 2, "metric": "token_f1"}),
     ("pass_at_k", {"k": 2, "parameters": {"ignore_case": True, "regexes_to_ignore": ["x"]}}),
     ("pass_power_k", {"k": 3}),
+    ("judge_rating", {"low": 0, "high": 10, "pattern": "(\\d+)", "system": "Be strict.", "prompt": "{{ answer }}?"}),
     ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from task_files import BASE, loaded, prepared, requests_of
 
 from evalharness.errors import DataError, TaskError, UserError
-from evalharness.request import Compress, Message, Score, ScoreText
+from evalharness.request import Compress, Message, Score, ScoreText, StepAnswer
 from evalharness.run.validation import validate_task
 from evalharness.task.documents import content_hash
-from evalharness.task.prompts import Prompter, StepAnswer, make_documents, make_pool
+from evalharness.task.prompts import Prompter, make_documents, make_pool
 
 TRAIN = [{"q": "0 + 1", "a": "1"}, {"q": "0 + 3", "a": "3"}, {"q": "0 + 5", "a": "5"}]
 DATA = {"inline": {**BASE["data"]["inline"], "train": TRAIN}, "shots": "train"}

@@ -6,10 +6,10 @@ import pytest
 from corpus.demo import DEMO_TASKS, items
 from make_demo import DATA
 
-from evalharness.request import Generate
+from evalharness.request import Generate, StepAnswer
 from evalharness.task.documents import read_split
 from evalharness.task.loading import load_task
-from evalharness.task.prompts import Prompter, StepAnswer, make_documents
+from evalharness.task.prompts import Prompter, make_documents
 
 REPOSITORY = Path(DATA).parents[2]
 ZOO = REPOSITORY / "examples" / "zoo"
