@@ -102,7 +102,7 @@ def _of_sums(
 def _bounds(result: MetricResult) -> tuple[float, float]:
     """Return the bounds that the metric states for all its parameters, else those of its unit."""
     name = result.metric or result.name
-    stated = METRICS[name].bounds if name in METRICS else None
+    stated: object = METRICS[name].bounds if name in METRICS else None
     if isinstance(stated, tuple):
         return stated
     return (0.0, RANGES[result.unit]) if result.unit in RANGES else (-math.inf, math.inf)
