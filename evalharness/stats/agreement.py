@@ -58,13 +58,15 @@ def cohen_kappa(
 
     1 - sum(w observed) / sum(w expected), with w = 1 off the diagonal, or the distance of the labels' places or its square.
     Absent where chance alone would give full agreement (both raters use one label).
-    Raises ValueError if the raters rated different numbers of items.
+    Raises ValueError if the raters rated different numbers of items, or a label is NaN: leave such items out.
     Source: Cohen 1960, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20; Cohen
     1968, "Weighted kappa", Psychological Bulletin 70; equals ``sklearn.metrics.cohen_kappa_score``.
     """
     labels = [np.asarray(first), np.asarray(second)]
     if labels[0].shape != labels[1].shape or labels[0].ndim != 1:
         raise ValueError("two raters need one label each for every item")
+    if any(label.dtype.kind == "f" and np.isnan(label).any() for label in labels):
+        raise ValueError("a missing rating is no label; leave the item out")
     n = len(labels[0])
     if not n:
         return _no_pairs()

@@ -34,9 +34,12 @@ class RankSets:
     method: str
 
 
-def rank_sets(estimates: FloatArray, covariance: FloatArray, *, level: float = 0.95) -> RankSets | Absent:
+def rank_sets(
+    estimates: FloatArray, covariance: FloatArray, *, freedom: float = math.inf, level: float = 0.95
+) -> RankSets | Absent:
     """Rank sets of (M,) estimates, higher is better, that are jointly normal with an (M, M) covariance.
 
+    freedom: degrees of freedom of Student's t, where the covariance comes from few clusters; the normal distribution without.
     NaN marks what is not known: such a model may have any rank, as far as it alone is concerned. Otherwise as
     `rank_sets_of_differences`.
     """
@@ -47,18 +50,18 @@ def rank_sets(estimates: FloatArray, covariance: FloatArray, *, level: float = 0
     return rank_sets_of_differences(
         estimates[:, None] - estimates[None, :],
         np.where(np.isnan(covariance), np.nan, np.sqrt(squares)),
+        freedom=freedom,
         level=level,
     )
 
 
 def rank_sets_of_differences(
-    differences: FloatArray, errors: FloatArray, *, freedom: FloatArray | None = None, level: float = 0.95
+    differences: FloatArray, errors: FloatArray, *, freedom: FloatArray | float = math.inf, level: float = 0.95
 ) -> RankSets | Absent:
     """Rank sets from (M, M) differences, row minus column, and their standard errors, by Holm's procedure.
 
     For differences on shared items the errors are those of the paired differences; they may be on other items for each pair.
-    freedom: (M, M) degrees of freedom of Student's t; the normal distribution without. Pairs with NaN, or with an error of 0,
-    are not compared.
+    freedom: degrees of freedom of Student's t, (M, M) or one for all. Pairs with NaN, or with an error of 0, are not compared.
     The M (M - 1) one-sided hypotheses "i is not better than j" are tested together, so that wrong directions count as errors
     too; Holm's procedure needs no assumption on their dependence. For normal tests, O(M^2 log M).
     Absent where no two models are compared.
@@ -71,7 +74,8 @@ def rank_sets_of_differences(
     if not compared.any():
         return Absent("no two models are compared")
     scores = differences[compared] / errors[compared]
-    tails = stats.norm.sf(scores) if freedom is None else stats.t.sf(scores, freedom[compared])
+    degrees = np.broadcast_to(freedom, compared.shape)[compared]
+    tails = stats.norm.sf(scores) if np.isinf(degrees).all() else stats.t.sf(scores, degrees)
     better = np.zeros_like(compared)
     better[compared] = holm(tails) <= 1 - level
     return _sets(better, level, "holm")

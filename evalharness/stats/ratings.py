@@ -53,7 +53,7 @@ class Votes:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one unit of a covariate adds to the log-odds of winning; no standard error with fewer than 2 voters."""
+    """What one unit of a covariate adds to the log-odds of winning; no standard error where the votes show no spread."""
 
     value: float
     standard_error: float | None
@@ -81,15 +81,19 @@ class Ratings:
     virtual_ties: bool = False
     n_voters: int | None = None
 
-    def intervals(self, *, level: float = 0.95) -> tuple[Interval | Absent, ...]:
-        """Return each model's normal interval, or Student's with one degree of freedom less than voters.
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of Student's t for these standard errors: one less than voters, else infinite."""
+        return math.inf if self.n_voters is None else self.n_voters - 1
 
-        Do not compare models by these: `ranks.rank_sets` does, with the covariance and for all pairs at once.
+    def intervals(self, *, level: float = 0.95) -> tuple[Interval | Absent, ...]:
+        """Return each model's normal interval, or Student's where votes are clustered by voter.
+
+        Do not compare models by these: `ranks.rank_sets` does, with covariance and freedom, and for all pairs at once.
         """
         if not 0 < level < 1:
             raise ValueError(f"a level lies between 0 and 1, such as 0.95, not {level}")
-        freedom = math.inf if self.n_voters is None else self.n_voters - 1
-        quantile = float(stats.t.ppf((1 + level) / 2, freedom)) if freedom > 0 else math.nan
+        quantile = float(stats.t.ppf((1 + level) / 2, self.freedom)) if self.freedom > 0 else math.nan
         method = "sandwich" if self.n_voters is None else "cluster-sandwich"
         found: list[Interval | Absent] = []
         for strength, variance, reason in zip(self.strengths, np.diag(self.covariance), self.absences, strict=True):
@@ -132,7 +136,7 @@ def bradley_terry_of_votes(
     """Maximum-likelihood strengths from single votes: as `bradley_terry`, and with voters, position and covariates.
 
     With voters the sandwich sums scores within each voter (CR1, times G / (G - 1)), since votes of one person are not
-    independent; below about 40 voters it is too narrow. first_effect adds an intercept to the first model's log-odds.
+    independent; with fewer than 20 to 50 voters it is too narrow. first_effect adds an intercept to the first model's log-odds.
     Covariates are used as they are given: centre and scale them beforehand if effects are to be compared.
     Raises ValueError if arrays differ in length, indices are out of range, or outcomes are other than 0, 0.5 and 1.
     """
@@ -269,7 +273,7 @@ def _ratings(
         errors: list[float | None] = [None] * (len(parameters) - m)
     else:
         spread = centring @ covariance[:m, :m] @ centring.T
-        errors = [float(error) for error in np.sqrt(np.diag(covariance)[m:])]
+        errors = [math.sqrt(variance) if variance > ROUNDING else None for variance in np.diag(covariance)[m:]]
         for i in np.flatnonzero(np.diag(spread) <= ROUNDING):
             absences[i] = absences[i] or "its comparisons show no spread"
         unknown = np.array([reason is not None for reason in absences])

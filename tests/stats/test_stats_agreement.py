@@ -115,3 +115,8 @@ def test_bootstrap_intervals_of_alpha_cover_roughly_at_their_level():
         covered += interval.low <= 0.64 <= interval.high
     # 300 intervals at .95 scatter by .013
     assert 0.90 < covered / 300 <= 0.99
+
+
+def test_a_missing_label_is_refused_by_kappa():
+    with pytest.raises(ValueError, match="leave the item out"):
+        cohen_kappa([1.0, MISSING], [1.0, 2.0], rng=seeded())
