@@ -18,7 +18,7 @@ LEVELS = [
     {"backend.protocol"},
     {"engine", "backend"},
     {"run"},
-    {"compare"},
+    {"compare", "index"},
     {"cli"},
 ]
 # Written inside functions, so that a name alone does not load what it names.

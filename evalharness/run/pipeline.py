@@ -26,7 +26,6 @@ from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
 from evalharness.run.record import (
     Event,
-    GroupRecord,
     JudgeRecord,
     ModelRecord,
     RunRecord,
@@ -312,7 +311,7 @@ def _record(
         model=asked.model,
         judges=tuple(asked.judges),
         tasks=tuple(results),
-        groups=tuple(group for group in groups if isinstance(group, GroupRecord)),
+        groups=tuple(groups),
         settings={
             **_plain_settings(work.settings),
             "chat": asked.model.spec["chat_template"] != "none",

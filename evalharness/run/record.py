@@ -26,6 +26,8 @@ Status = Literal["complete", "partial"]
 
 def _plain(value: Any) -> Any:
     """Reduce to what JSON can hold, so that a record read back equals the one written; mask secrets."""
+    if value == {}:  # most parameters of most metrics: a store of thousands of runs is read through here
+        return {}
     plain = to_jsonable_python(value)
     json.dumps(plain, allow_nan=False)
     return mask_json(plain)
@@ -116,7 +118,7 @@ class TaskRecord(_Part):
 
 
 class GroupRecord(_Part):
-    """The aggregate over several tasks; weighting says how, such as ``tasks`` (macro) or ``documents`` (micro)."""
+    """The aggregate over several tasks; weighting says how: ``tasks`` (macro), ``documents`` (micro), ``none`` without one."""
 
     name: str
     tasks: tuple[str, ...]
@@ -251,8 +253,8 @@ class SampleRecord:
 
 
 def _check_unique(noun: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"{noun} recorded twice: {', '.join(twice)}")
 
 

@@ -96,13 +96,13 @@ def _is_truncated(sample: Sample) -> bool:
     return any(getattr(response, "truncated_tokens", 0) for group in sample.responses for response in group)
 
 
-def group_record(
-    spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float
-) -> GroupRecord | None:
-    """Average the headline values of a group's tasks, if the group says how; None if it does not aggregate."""
+def group_record(spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float) -> GroupRecord:
+    """Average the headline values of a group's tasks, if the group says how; else the group has its tasks and no metric."""
     chosen = [task for task in tasks if task.name in members and task.headline]
     if spec.aggregate is None or not chosen:
-        return None
+        return GroupRecord(
+            name=spec.name, tasks=tuple(members), weighting="none", metrics=(), description=spec.description
+        )
     weighting = {"macro": "tasks", "micro": "documents"}[spec.aggregate]
     headlines = [task.headline for task in chosen if task.headline]
     weights = [task.n_scored for task in chosen] if spec.aggregate == "micro" else None

@@ -177,7 +177,7 @@ class ResultStore:
 
     def runs(self) -> list[RunEntry]:
         """List all runs, committed, unfinished and corrupt, newest first; one bad directory never hides the others."""
-        entries = [self._entry(directory) for directory in self._directories()]
+        entries = [self.entry(directory) for directory in self.directories()]
         return sorted(entries, key=lambda entry: (entry.run_id, entry.model), reverse=True)
 
     def load(self, run: str | Path) -> RunRecord:
@@ -217,7 +217,8 @@ class ResultStore:
         """Whether a staged run was committed by a process that then died before it removed the staging directory."""
         return self._is_remote and bool(self._files.exists(f"{self._base}/{path.parent.name}/{path.name}/{RUN_FILE}"))
 
-    def _directories(self) -> list[FoundRun]:
+    def directories(self) -> list[FoundRun]:
+        """Find all run directories without reading their files; raises StoreError when the store cannot be listed."""
         found = scan(self._files, self._base, self.root)
         if self._is_remote:
             import fsspec
@@ -227,7 +228,9 @@ class ResultStore:
             found += [each for each in staged if each.run_id not in uploaded]
         return found
 
-    def _entry(self, directory: FoundRun) -> RunEntry:
+    def entry(self, directory: FoundRun) -> RunEntry:
+        """Read what one directory holds; a damaged one is an entry with the reason."""
+
         def entry(state: State, reason: str | None = None, record: RunRecord | None = None) -> RunEntry:
             return RunEntry(directory.run_id, directory.model, state, directory.shown(), record, reason)
 
@@ -249,7 +252,7 @@ class ResultStore:
         named = by_path(run)
         if named is not None:
             return named
-        directories = self._directories()
+        directories = self.directories()
         matching = [each for each in directories if each.answers_to(run)]
         committed = [each for each in matching if RUN_FILE in each.names]
         if len(committed) == 1:

@@ -44,7 +44,7 @@ def results_table(record: RunRecord) -> ResultsTable:
     """Return a run's results: task, metric, value, interval, n, and notes on what failed, was cut or is not known."""
     tasks = [_block(task.name, task.metrics, _task_notes(task)) for task in record.tasks]
     groups = []
-    for group in record.groups:
+    for group in (each for each in record.groups if each.metrics):
         weights = "equal weights" if group.weighting == "tasks" else f"weighted by {group.weighting}"
         groups.append(_block(group.name, group.metrics, [f"mean of {len(group.tasks)} tasks, {weights}"]))
     table = _table(record.model.name)

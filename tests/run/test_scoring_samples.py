@@ -304,7 +304,8 @@ def test_the_interval_of_a_mean_is_that_of_the_tasks_together():
 
 
 def test_a_group_without_aggregate_has_no_mean():
-    assert mean_of(None, scored_task("a", 0.5, 10)) is None
+    group = mean_of(None, scored_task("a", 0.5, 10))
+    assert (group.tasks, group.metrics) == (("a",), ())
 
 
 @pytest.mark.parametrize("aggregate", ["macro", "micro"])

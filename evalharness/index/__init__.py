@@ -1,0 +1,1 @@
+"""A throw-away SQLite index over stored runs, for whoever asks many questions of many runs."""

@@ -1,0 +1,203 @@
+"""The index file: opened, brought up to date with the run directories, and rebuilt whenever it cannot be trusted.
+
+Files are the truth. The index lies in the user's cache folder, not beside results, since SQLite's locks do not work on
+network file systems; where that folder cannot be written it lives in memory. Readers work while runs are being written and
+while another process refreshes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalharness.index.schema import INDEX_VERSION, STATEMENTS, columns_of, rows_of
+from evalharness.run.journal import JOURNAL_FILE, RUN_FILE
+from evalharness.run.listing import FoundRun
+from evalharness.run.store import ResultStore
+
+_TABLES = ("run", "task", "suite", "result")
+_BUSY_SECONDS = 10.0
+
+_STAND = """
+INSERT INTO standing (model, task, run)
+SELECT model, task, run FROM (
+    SELECT run.model, task.task, run.run,
+        ROW_NUMBER() OVER (
+            PARTITION BY run.model, task.task
+            ORDER BY run.n_documents_limit IS NOT NULL, run.finished DESC, run.run_id DESC
+        ) AS position
+    FROM run CROSS JOIN task ON task.run = run.run
+    WHERE run.model IN (SELECT value FROM json_each(?))
+) WHERE position = 1
+"""
+
+
+class RunIndex:
+    """An index of the runs of one store; made by `open_index`. Threads may share it: each call opens its own connection."""
+
+    def __init__(self, store: ResultStore, path: Path | None) -> None:
+        self.store = store
+        self.path = path
+        self._memory = None if path else sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._lock = threading.RLock()
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection whose rows are `sqlite3.Row`; the tables are those of `index/schema.py`."""
+        if self._memory is not None:
+            with self._lock:
+                self._memory.row_factory = sqlite3.Row
+                yield self._memory
+            return
+        connection = sqlite3.connect(str(self.path), timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous = OFF")  # a power cut may spoil the index, which is then built anew
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return what a query finds."""
+        with self.connect() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def refresh(self) -> bool:
+        """Read runs that are new or have changed, forget those that are gone; say whether anything changed.
+
+        A committed run is read once. Raises StoreError when the store cannot be listed.
+        """
+        found = {each.shown(): each for each in self.store.directories()}
+        stamps = {place: _stamp(each) for place, each in found.items()}
+        with self._lock, self.connect() as connection:
+            _ensure_tables(connection)
+            known = {row["place"]: row for row in connection.execute("SELECT place, run, stamp FROM run")}
+            stale = [place for place, stamp in stamps.items() if place not in known or known[place]["stamp"] != stamp]
+            outdated = [row["run"] for place, row in known.items() if place in stale or place not in stamps]
+            if not stale and not outdated:
+                return False
+            with _transaction(connection):
+                models = _forget(connection, outdated)
+                free = connection.execute("SELECT COALESCE(MAX(run), 0) FROM run").fetchone()[0] + 1
+                for number, place in enumerate(stale, free):
+                    entry = self.store.entry(found[place])
+                    models.add(entry.model)
+                    for table, rows in rows_of(entry, number, stamps[place]).items():
+                        _insert(connection, table, rows)
+                _choose_standing(connection, sorted(models))
+            return True
+
+    def version(self) -> str:
+        """Return a text that changes whenever the content of the index does: the key of whatever is cached from it."""
+        with self.connect() as connection:
+            rows = connection.execute("SELECT place, stamp FROM run ORDER BY place").fetchall()
+        return hashlib.sha256("\n".join(f"{row[0]} {row[1]}" for row in rows).encode()).hexdigest()[:16]
+
+
+def open_index(store: ResultStore, path: Path | None = None) -> RunIndex:
+    """Open the index of a store, up to date; a damaged one, or one of another version, is built anew.
+
+    path: where it lies, by default in the user's cache folder, or in memory where that cannot be written.
+    Raises StoreError when the store cannot be listed.
+    """
+    index = RunIndex(store, _usable(path or _default_path(store.root)))
+    try:
+        index.refresh()
+    except sqlite3.DatabaseError:
+        _discard(index.path)
+        index = RunIndex(store, index.path if index.path and _usable(index.path) else None)
+        index.refresh()
+    return index
+
+
+def _default_path(root: str) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "evalharness" / f"index-{hashlib.sha256(root.encode()).hexdigest()[:16]}.sqlite"
+
+
+def _usable(path: Path) -> Path | None:
+    """Return the path if an index can be kept there: it is none of another version, and its folder can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(str(path), timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return None  # a folder that cannot be written, or a file system without locks
+    except sqlite3.DatabaseError:
+        _discard(path)
+        return path
+    except OSError:
+        return None
+    if version not in (0, INDEX_VERSION):
+        _discard(path)
+    return path
+
+
+def _discard(path: Path | None) -> None:
+    if path is not None:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _ensure_tables(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == INDEX_VERSION:
+        return
+    with _transaction(connection):
+        if connection.execute("PRAGMA user_version").fetchone()[0] != INDEX_VERSION:  # another process may be first
+            for statement in STATEMENTS:
+                connection.execute(statement)
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    marks = ", ".join("?" * len(columns_of(table)))
+    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608  # our names
+
+
+def _forget(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[str]:
+    """Delete all rows of runs, and return whose they were."""
+    chosen = f"run IN ({', '.join(map(str, numbers))})"
+    models = {row[0] for row in connection.execute(f"SELECT DISTINCT model FROM run WHERE {chosen}")}  # noqa: S608
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE {chosen}")  # noqa: S608  # our names and numbers
+    return models
+
+
+def _choose_standing(connection: sqlite3.Connection, models: Sequence[str]) -> None:
+    """Choose again which runs speak for the models."""
+    connection.executemany("DELETE FROM standing WHERE model = ?", [(model,) for model in models])
+    connection.execute(_STAND, (json.dumps(models),))
+
+
+def _stamp(found: FoundRun) -> str:
+    """Return what tells two states of a run directory apart without reading it: its names, and the file that grows.
+
+    Committed runs never change, but a record may have been damaged or replaced by hand.
+    """
+    names = " ".join(sorted(found.names))
+    growing = RUN_FILE if RUN_FILE in found.names else JOURNAL_FILE
+    try:
+        about = Path(found.path, growing).stat()  # a remote path exists here only by chance, and then does no harm
+    except OSError:
+        return names
+    return f"{names} {about.st_size} {about.st_mtime_ns}"
