@@ -26,6 +26,14 @@ Answers = tuple[str | None, ...]
 NUMBER = r"(?:(?<!\w)[-+\u2212])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![\d.])\.\d+)"
 
 
+#: Letters of scripts that set no blanks between words: Chinese, Japanese, Thai, Lao, Burmese, Khmer; and Korean's, whose
+#: particles follow a word directly. Beside them a word may begin or end anywhere.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff"
+    "\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+
+
 class Filter(Protocol):
     """A frozen dataclass whose fields are its parameters.
 
@@ -128,7 +136,10 @@ def _tidy_number(found: list[str]) -> str | None:
 
 @dataclass(frozen=True)
 class FirstChoice:
-    """Keep the document's choice that is named first in the answer; the longest, where several start at one place."""
+    """Keep the document's choice that is named first in the answer; the longest, where several start at one place.
+
+    A choice must stand as a whole word. Scripts without blanks show no words: beside their letters it may stand anywhere.
+    """
 
     ignore_case: bool = True
 
@@ -140,11 +151,19 @@ class FirstChoice:
             spots = [
                 (match.start(), -len(choice), choice)
                 for choice in choices
-                if (match := re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", text, flags))
+                if (match := re.search(_as_word(choice), text, flags))
             ]
             return min(spots)[2] if spots else None
 
         return _each(answers, find)
+
+
+def _as_word(choice: str) -> str:
+    """Return the pattern of a choice that no letter of its own word stands beside."""
+    letter = rf"[^\W{_UNSPACED}]"
+    begins = "" if re.match(f"[{_UNSPACED}]", choice) else f"(?<!{letter})"
+    ends = "" if re.search(f"[{_UNSPACED}]$", choice) else f"(?!{letter})"
+    return f"{begins}{re.escape(choice)}{ends}"
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,39 @@ def test_first_choice(text, choices, answer):
     assert applied("first_choice", text, choices) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "choices", "answer"),
+    [
+        ("我认为答案是北京，不是上海。", ["上海", "北京"], "北京"),
+        ("答案是B。", ["A", "B"], "B"),
+        ("选项A是错的", ["A", "B"], "A"),
+        ("因此选择(C)项", ["(A)", "(B)", "(C)"], "(C)"),
+        ("这不是对的", ["是", "不是"], "不是"),
+        ("共有15只", ["5", "15"], "15"),
+        ("使用CUDA编程", ["A", "B"], None),
+        ("答えはBです", ["A", "B"], "B"),
+        ("정답은 B입니다", ["A", "B"], "B"),
+        ("คำตอบคือB", ["A", "B"], "B"),
+    ],
+)
+def test_first_choice_finds_choices_in_text_without_blanks(text, choices, answer):
+    assert applied("first_choice", text, choices) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Not (B), since it is first. So the answer is (C).", "(C)"),
+        ("the answer is (A). Wait, so the answer is (B)", "(B)"),
+        ("The Answer is: (D)", "(D)"),
+        ("It is (A) or (B).", None),
+    ],
+)
+def test_a_choice_in_brackets_is_parsed_as_the_documentation_shows(text, answer):
+    """The pattern stands in docs/tasks.md; answers of this form are those of BIG-Bench Hard (Suzgun et al. 2022)."""
+    assert applied("regex", text, pattern=r"(?i:answer is:?)\s*(\([A-Z]\))", pick="last") == answer
+
+
 def test_first_choice_can_look_at_the_case():
     assert applied("first_choice", "a dog is A", ["A", "B"], ignore_case=False) == "A"
     assert applied("first_choice", "a dog", ["A", "B"], ignore_case=False) is None
