@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "evalharness"
 
 # A module may import modules of its own room and of lower levels. The names are prefixes of module paths.
 LEVELS = [
-    {"errors", "escaping", "resources", "stats"},
+    {"errors", "escaping", "hub", "resources", "stats"},
     {"registry", "yaml_source", "sandbox", "task.templates"},
     {"request"},
     {"task", "model", "metric"},

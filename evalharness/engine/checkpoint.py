@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, 
 
 from evalharness.engine.fingerprint import weight_files
 from evalharness.errors import ModelError
+from evalharness.hub import hub_or_cache
 from evalharness.model.spec import ModelSpec
 
 Kind = Literal["decoder", "encoder_decoder", "masked", "classifier"]
@@ -75,6 +76,11 @@ class Checkpoint:
 
 def open_checkpoint(spec: ModelSpec) -> Checkpoint:
     """Read config and tokenizer of a registered model; raises `ModelError` where that fails."""
+    with hub_or_cache(spec.path, spec.tokenizer):
+        return _open_checkpoint(spec)
+
+
+def _open_checkpoint(spec: ModelSpec) -> Checkpoint:
     if spec.draft_model is not None:
         raise ModelError.at(
             spec.name,

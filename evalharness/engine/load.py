@@ -22,6 +22,7 @@ from transformers import (
 
 from evalharness.engine.checkpoint import FAILURES, Checkpoint, Kind, locate, unreadable
 from evalharness.errors import ModelError
+from evalharness.hub import hub_or_cache
 from evalharness.model.spec import ModelSpec
 
 _MODEL_CLASSES: dict[Kind, Any] = {
@@ -69,7 +70,7 @@ def load_model(checkpoint: Checkpoint) -> LoadedModel:
         arguments["quantization_config"] = _quantisation(spec, checkpoint.device)
         arguments.setdefault("device_map", str(checkpoint.device))
     try:
-        with _no_progress_bars():
+        with _no_progress_bars(), hub_or_cache(spec.path):
             model, report = _MODEL_CLASSES[checkpoint.kind].from_pretrained(path, output_loading_info=True, **arguments)
     except (*FAILURES, RuntimeError) as error:
         raise unreadable(spec, "its weights", error) from error
@@ -180,7 +181,8 @@ def _with_adapter(spec: ModelSpec, model: Any) -> Any:
             spec.name, f"the adapter directory {adapter} does not exist", "give the adapter's directory"
         )
     try:
-        return PeftModel.from_pretrained(model, str(folder) if folder.is_dir() else adapter, is_trainable=False)
+        with hub_or_cache(adapter):
+            return PeftModel.from_pretrained(model, str(folder) if folder.is_dir() else adapter, is_trainable=False)
     except (*FAILURES, RuntimeError) as error:
         raise unreadable(spec, f"the adapter {adapter}", error) from error
 

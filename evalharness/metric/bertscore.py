@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
+from evalharness.hub import hub_or_cache
 from evalharness.metric.base import STRICT, UNWATCHED, Mean, Watch, signature_of
 from evalharness.metric.reading import TextPair, text_pair, text_pairs
 from evalharness.request import OutputKind, Sample
@@ -76,9 +77,12 @@ class BertScore(Mean):
         level = talk.level
         talk.setLevel(logging.ERROR)  # heads that an encoder leaves unused are listed as unexpected
         try:
-            scorer = BERTScorer(
-                model_type=str(folder) if folder.is_dir() else self.model, num_layers=self.n_layers, batch_size=_BATCH
-            )
+            with hub_or_cache(self.model):
+                scorer = BERTScorer(
+                    model_type=str(folder) if folder.is_dir() else self.model,
+                    num_layers=self.n_layers,
+                    batch_size=_BATCH,
+                )
         except (OSError, KeyError, ValueError, AssertionError) as error:
             fix = "name a local folder and `n_layers`, or a hub model that can be reached"
             raise MetricError.at("metric `bertscore`", f"model {self.model} cannot be used: {error}", fix) from error

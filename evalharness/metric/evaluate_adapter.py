@@ -18,6 +18,7 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
+from evalharness.hub import hub_or_cache
 from evalharness.metric.base import STRICT, UNWATCHED, Aggregation, FloatArray, Watch, signature_of
 from evalharness.metric.consensus import Parameters
 from evalharness.metric.reading import best_index, choice_logprobs, references_of
@@ -75,7 +76,8 @@ class EvaluateMetric:
 
         folder = Path(self.path).expanduser()
         try:
-            return evaluate.load(str(folder) if folder.exists() else self.path, self.config, keep_in_memory=True)
+            with hub_or_cache(self.path):
+                return evaluate.load(str(folder) if folder.exists() else self.path, self.config, keep_in_memory=True)
         except (OSError, ValueError, ImportError) as error:
             fix = "name the local folder of the module, or a hub id that can be reached"
             raise MetricError.at("metric `evaluate`", f"{self.path} cannot be loaded: {error}", fix) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evalharness.errors import DataError, suggest
+from evalharness.hub import hub_or_cache
 from evalharness.request import Document
 from evalharness.task.spec import DataSpec
 
@@ -197,7 +198,8 @@ def _read_hub(data: DataSpec, split: str, where: str, mirror: Path | None) -> li
         fix = f"pip install 'evalharness[hub]'; {mirror_fix}"
         raise DataError.at(where, f"reading `{name}` from the hub needs the package `datasets`", fix) from None
     try:
-        table = datasets.load_dataset(name, data.subset, split=split, revision=data.revision)
+        with hub_or_cache(name):
+            table = datasets.load_dataset(name, data.subset, split=split, revision=data.revision)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as fault:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         raise DataError.at(
