@@ -1,30 +1,36 @@
-"""The leaderboard: stored runs as a table, read from the run directories (``streamlit run leaderboard/app.py``).
-
-It reads records only: no engine, no torch. Model output is never rendered as markup.
-"""
+"""The leaderboard's entry: which pages there are (``streamlit run leaderboard/app.py``, or ``evalharness board``)."""
 
 from __future__ import annotations
 
-import os
+import sys
+from pathlib import Path
 
 import streamlit as st
 
-from evalharness.run.export import rows_of
-from evalharness.run.store import ResultStore
+# Streamlit puts this folder on the path; the pages import `leaderboard`, which lies one above it, here and in the wheel.
+_ABOVE = str(Path(__file__).resolve().parents[1])
+if _ABOVE not in sys.path:
+    sys.path.insert(0, _ABOVE)
+
+from leaderboard.pages import PAGES  # noqa: E402  # needs the path above
 
 
 def main() -> None:
-    """Draw the page: one row a run, task and metric, with its interval, and the runs that could not be read."""
-    st.set_page_config(page_title="evalharness", layout="wide")
-    st.title("evalharness")
-    entries = ResultStore(os.environ.get("EVALHARNESS_RESULTS") or "results").runs()
-    records = [entry.record for entry in entries if entry.record is not None]
-    if not records:
-        st.info("No finished run yet. Start one with: evalharness run -m zoo-llama-base -t demo")
-    st.dataframe(rows_of(records), width="stretch")
-    for entry in entries:
-        if entry.record is None:
-            st.text(f"{entry.run_id}: {entry.state}: {entry.reason}")
+    """Draw the page that the URL names."""
+    # A local icon: Streamlit would fetch the one of a `:material/...:` name from another site.
+    st.set_page_config(page_title="evalharness", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
+    folder = Path(__file__).parent / "views"
+    pages = [
+        st.Page(
+            folder / f"{page.view}.py",
+            title=page.title,
+            url_path=page.view,
+            default=page is PAGES[0],
+            visibility="visible" if page.in_menu else "hidden",
+        )
+        for page in PAGES
+    ]
+    st.navigation(pages, position="top").run()
 
 
 main()

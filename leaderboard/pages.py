@@ -1,0 +1,24 @@
+"""The pages, in the order of the menu, and the links between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class PageEntry:
+    """One page: `views/<view>.py`, at the address `/<view>`; those outside the menu are reached by links."""
+
+    view: str
+    title: str
+    in_menu: bool = True
+
+
+PAGES = (PageEntry("leaderboard", "Leaderboard"),)
+
+
+def link(view: str, **parameters: str) -> str:
+    """Return the address of a page with its parameters; names of strangers are quoted."""
+    path = "/" if view == PAGES[0].view else f"/{view}"
+    return f"{path}?{urlencode(parameters, quote_via=quote, safe='')}" if parameters else path

@@ -1,0 +1,118 @@
+"""Where the pages get their data: the store that was named at the start, its index, and what is kept between reruns.
+
+Everything cached has the index's version in its key, so that a new run shows up and nothing old remains.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from evalharness.errors import StoreError
+from evalharness.index import queries
+from evalharness.index.index import RunIndex, open_index
+from evalharness.index.queries import IndexedResult, IndexedRun, IndexedSuite, IndexedTask
+from evalharness.run.store import ResultStore
+
+#: Seconds between looks at the run directories: a listing of thousands takes a tenth of one.
+_REFRESH_SECONDS = 2.0
+_KEPT = 64
+
+
+def store() -> ResultStore:
+    """Return the store that ``EVALHARNESS_RESULTS`` names, else `./results`."""
+    return ResultStore(os.environ.get("EVALHARNESS_RESULTS") or "results")
+
+
+@st.cache_resource(show_spinner=False)
+def _opened(root: str) -> tuple[RunIndex, list[float]]:
+    return open_index(ResultStore(root)), [time.monotonic()]
+
+
+def index() -> RunIndex:
+    """Return the index, brought up to date now and then; a store that cannot be listed stops the page with the reason."""
+    try:
+        found, refreshed = _opened(store().root)
+        if time.monotonic() - refreshed[0] > _REFRESH_SECONDS:
+            refreshed[0] = time.monotonic()
+            found.refresh()
+    except StoreError as fault:
+        st.error("The results cannot be read.")
+        st.text(str(fault))
+        st.stop()
+    return found
+
+
+def runs() -> list[IndexedRun]:
+    """Return all runs, newest first."""
+    return _runs(index(), index().version())
+
+
+def headlines() -> list[IndexedResult]:
+    """Return every model's headline result on every task."""
+    return _headlines(index(), index().version())
+
+
+def of_task(task: str) -> list[IndexedResult]:
+    """Return all results on one task."""
+    return _of_task(index(), task, index().version())
+
+
+def of_model(model: str) -> list[IndexedResult]:
+    """Return one model's results on its tasks."""
+    return _of_model(index(), model, index().version())
+
+
+def history(models: Sequence[str], tasks: Sequence[str] | None = None) -> list[IndexedResult]:
+    """Return the headline results of all runs of some models, oldest first."""
+    return _history(index(), tuple(models), None if tasks is None else tuple(tasks), index().version())
+
+
+def tasks() -> list[IndexedTask]:
+    """Return all tasks."""
+    return _tasks(index(), index().version())
+
+
+def suites() -> list[IndexedSuite]:
+    """Return all suites and groups."""
+    return _suites(index(), index().version())
+
+
+@st.cache_data(show_spinner=False, max_entries=2)
+def _runs(_index: RunIndex, version: str) -> list[IndexedRun]:
+    return queries.runs(_index)
+
+
+@st.cache_data(show_spinner="Reading results ...", max_entries=2)
+def _headlines(_index: RunIndex, version: str) -> list[IndexedResult]:
+    return queries.standing_headlines(_index)
+
+
+@st.cache_data(show_spinner=False, max_entries=_KEPT)
+def _of_task(_index: RunIndex, task: str, version: str) -> list[IndexedResult]:
+    return queries.standing_of_task(_index, task)
+
+
+@st.cache_data(show_spinner=False, max_entries=_KEPT)
+def _of_model(_index: RunIndex, model: str, version: str) -> list[IndexedResult]:
+    return queries.standing_of_model(_index, model)
+
+
+@st.cache_data(show_spinner=False, max_entries=_KEPT)
+def _history(
+    _index: RunIndex, models: tuple[str, ...], tasks: tuple[str, ...] | None, version: str
+) -> list[IndexedResult]:
+    return queries.history(_index, models, tasks)
+
+
+@st.cache_data(show_spinner=False, max_entries=2)
+def _tasks(_index: RunIndex, version: str) -> list[IndexedTask]:
+    return queries.tasks(_index)
+
+
+@st.cache_data(show_spinner=False, max_entries=2)
+def _suites(_index: RunIndex, version: str) -> list[IndexedSuite]:
+    return queries.suites(_index)
