@@ -49,6 +49,7 @@ _NAMES = {
         "ratio_difference",
         "ratio_difference_interval",
         "ratio_difference_test",
+        "unchanged_interval",
     ),
     "power": (
         "detection_power",

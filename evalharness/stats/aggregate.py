@@ -28,7 +28,7 @@ def macro_difference(
     The tasks are taken as fixed: the interval speaks of these tasks, not of others like them. Tasks that share documents are
     not independent; cluster over them instead. Absent where there are no tasks or no standard error is positive.
     Raises ValueError if lengths differ, weights are negative or sum to 0, or a standard error is negative or not finite.
-    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components", Biometrics 2.
+    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components", Biometrics Bulletin 2.
     """
     estimates, errors = np.asarray(deltas, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
     shares = np.ones(len(estimates)) if weights is None else np.asarray(weights, dtype=np.float64)

@@ -115,12 +115,15 @@ def paired_mean_difference(
 
     clusters: (n,) indices; the standard error is then `cluster_standard_error` (CR1). With repeats, differences of the
     documents' means, or all repeats with the document as cluster.
-    Absent with fewer than 2 samples or clusters, or where all are equal: that shows no spread, not certainty.
+    Absent with fewer than 2 samples or clusters, where a difference is not finite (a probability of zero), or where all are
+    equal: that shows no spread, not certainty.
     """
     noun = "sample" if clusters is None else "cluster"
     units = len(differences) if clusters is None else len(np.unique(clusters))
     if units < 2:
         return Absent(f"a single {noun} shows no spread" if units else "there are no samples")
+    if not np.isfinite(differences).all():
+        return Absent("some differences are not finite")
     error = mean_standard_error(differences) if clusters is None else cluster_standard_error(differences, clusters)
     if error <= ROUNDING * float(np.max(np.abs(differences))):
         return Absent(f"the differences of all {noun}s are equal, so the data show no spread")
@@ -157,9 +160,28 @@ def paired_mean_test(
     if isinstance(difference, EstimatedDifference):
         return difference_test(difference, shift=shift, alternative=alternative)
     units = len(differences) if clusters is None else len(np.unique(clusters))
-    if units < 2 or shift != 0:
+    if units < 2 or shift != 0 or not np.isfinite(differences).all():
         return difference
-    return _flips_of_equal_differences(float(np.mean(differences)), units, alternative)
+    mean = float(np.mean(differences))
+    rounding = ROUNDING * float(np.max(np.abs(differences)))
+    return _flips_of_equal_differences(mean if abs(mean) > rounding else 0.0, units, alternative)
+
+
+def unchanged_interval(n: int, greatest: float, *, level: float = 0.95) -> Interval | Absent:
+    """Interval of the mean of n independent differences that are all zero, where none can exceed `greatest` in size.
+
+    -+ greatest (1 - (1 - level)^(1 / n)): n documents without a change do not exclude that a share of others changes, but with
+    probability `level` no greater share than this one, and each by `greatest` at most. Covers with at least `level`. With
+    clusters, n counts clusters. About 3 greatest / n at level .95.
+    Source: the one-sided bound of Clopper and Pearson 1934 for 0 of n; Hanley and Lippman-Hand 1983, "If nothing goes wrong,
+    is everything all right?", JAMA 249.
+    """
+    if n < 0 or not 0 < greatest < math.inf or not 0 < level < 1:
+        raise ValueError("n is not negative, the greatest difference is positive, and a level lies between 0 and 1")
+    if n == 0:
+        return Absent("there are no samples")
+    bound = -greatest * math.expm1(math.log1p(-level) / n)
+    return Interval(-bound, bound, level, "unchanged")
 
 
 def ratio_difference(
@@ -172,7 +194,8 @@ def ratio_difference(
     serves where R itself is reported, such as bits per byte. The standard error is linearised:
     sqrt(G / (G - 1) sum over clusters of e^2), e = e_b - e_a, e_s = (numerator - R_s denominator) / (sum of denominators of
     s), divided by R_s for logarithms; G - 1 degrees of freedom. Both systems' denominators may differ.
-    Absent with fewer than 2 samples or clusters, nothing to divide by, a ratio <= 0 under a logarithm, or no spread.
+    Absent with fewer than 2 samples or clusters, sums that are not finite, nothing to divide by, a ratio <= 0 under a
+    logarithm, or no spread.
     Source: the delta method for the ratio estimator, Cochran 1977, "Sampling Techniques", 3rd edition, section 6.
     """
     if rows_a.shape != rows_b.shape or rows_a.ndim != 2 or rows_a.shape[1] != 2:
@@ -181,6 +204,8 @@ def ratio_difference(
     units = len(rows_a) if clusters is None else len(np.unique(clusters))
     if units < 2:
         return Absent(f"a single {noun} shows no spread" if units else "there are no samples")
+    if not (np.isfinite(rows_a) & np.isfinite(rows_b)).all():
+        return Absent("some sums are not finite")
     (over_a, under_a), (over_b, under_b) = rows_a.sum(axis=0), rows_b.sum(axis=0)
     if min(under_a, under_b) <= 0:
         return Absent("there is nothing to divide by")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalharness.stats.difference import Alternative, Significance
-from evalharness.stats.intervals import Absent, ClusterArray, FloatArray
+from evalharness.stats.intervals import ROUNDING, Absent, ClusterArray, FloatArray
 from evalharness.stats.resampling import cluster_sums
 
 #: Bytes that the exchanges of one block may take.
@@ -34,7 +34,7 @@ def sign_flip_test(
 
     Needs no normal distribution and no spread: for few samples or heavy tails. Differences of zero change nothing and are
     left out of the count. Exact where there are at most n_flips sign patterns; on differences of -1, 0 and 1 it is then
-    McNemar's exact test. Absent with fewer than 2 samples or clusters.
+    McNemar's exact test. Absent with fewer than 2 samples or clusters, or where a difference is not finite.
     Source: Fisher 1935, "The Design of Experiments", section 21; the same as ``scipy.stats.permutation_test(...,
     permutation_type="samples")``.
     """
@@ -42,7 +42,9 @@ def sign_flip_test(
     if len(sums) < 2:
         return _too_few(len(sums), clusters is None)
     n = len(differences)
-    moving = sums[sums != 0][:, None]
+    if not np.isfinite(differences).all():
+        return Absent("some differences are not finite")
+    moving = sums[np.abs(sums) > ROUNDING * np.abs(differences).max()][:, None]
 
     def mean(totals: FloatArray) -> FloatArray:
         return np.asarray(totals[..., 0] / n)

@@ -115,9 +115,10 @@ def paired_bootstrap(
     def difference(totals: FloatArray) -> FloatArray:
         return np.asarray(value(totals[:, k:]) - value(totals[:, :k]))
 
-    observed = float(difference(units.sum(axis=0)[None])[0])
+    total = units.sum(axis=0)
+    pair = (float(value(total[None, :k])[0]), float(value(total[None, k:])[0]))
     values = _resampled_values(units, difference, resamples, rng)
-    return _paired(observed, values, level, "paired-bootstrap" if clusters is None else "cluster-paired-bootstrap")
+    return _paired(pair, values, level, "paired-bootstrap" if clusters is None else "cluster-paired-bootstrap")
 
 
 def paired_bootstrap_of_rows(
@@ -141,7 +142,7 @@ def paired_bootstrap_of_rows(
 
     values = np.array([difference(rows[drawn]) for drawn in _resampled_indices(len(rows), clusters, resamples, rng)])
     method = "paired-bootstrap" if clusters is None else "cluster-paired-bootstrap"
-    return _paired(difference(rows), _valued(values), level, method)
+    return _paired((float(value(rows_a)), float(value(rows_b))), _valued(values), level, method)
 
 
 def _check(level: float, resamples: int, method: str = "percentile") -> None:
@@ -192,24 +193,30 @@ def _valued(values: FloatArray) -> FloatArray:
     return valued if len(valued) >= 0.95 * len(values) else values
 
 
-def _absence(values: FloatArray) -> Absent | None:
+def _absence(values: FloatArray, scale: float = 0.0) -> Absent | None:
+    """Say why resampled values have no interval; scale as in `percentile_interval`."""
     if not np.isfinite(values).all():
         return Absent("some resamples have no value")
-    if float(np.ptp(values)) <= ROUNDING * float(np.abs(values).max()):
+    if float(np.ptp(values)) <= ROUNDING * max(scale, float(np.abs(values).max())):
         return Absent("all resamples agree, so the data show no spread")
     return None
 
 
-def percentile_interval(values: FloatArray, level: float, method: str) -> Interval | Absent:
-    """Return the interval between the quantiles of (R,) resampled values; `Absent` where some are NaN, or all agree."""
-    return _quantiles(values, ((1 - level) / 2, (1 + level) / 2), level, method)
+def percentile_interval(values: FloatArray, level: float, method: str, scale: float = 0.0) -> Interval | Absent:
+    """Return the interval between the quantiles of (R,) resampled values; `Absent` where some are NaN, or all agree.
+
+    scale: the size of what the values are differences of; they agree where they differ by its rounding alone.
+    """
+    return _quantiles(values, ((1 - level) / 2, (1 + level) / 2), level, method, scale)
 
 
-def _quantiles(values: FloatArray, shares: tuple[float, float], level: float, method: str) -> Interval | Absent:
-    if (absence := _absence(values)) is not None:
+def _quantiles(
+    values: FloatArray, shares: tuple[float, float], level: float, method: str, scale: float = 0.0
+) -> Interval | Absent:
+    if (absence := _absence(values, scale)) is not None:
         return absence
     low, high = np.quantile(values, shares)
-    if high - low <= ROUNDING * float(np.abs(values).max()):
+    if high - low <= ROUNDING * max(scale, float(np.abs(values).max())):
         return Absent("all resamples agree, so the data show no spread")
     return Interval(float(low), float(high), level, method)
 
@@ -237,12 +244,13 @@ def _accelerated(
     return _quantiles(values, (float(low), float(high)), level, method)
 
 
-def _paired(observed: float, values: FloatArray, level: float, method: str) -> PairedBootstrap | Absent:
-    interval = percentile_interval(values, level, method)
+def _paired(pair: tuple[float, float], values: FloatArray, level: float, method: str) -> PairedBootstrap | Absent:
+    """Interval and p of resampled differences; pair: the values of baseline and candidate."""
+    interval = percentile_interval(values, level, method, max(abs(pair[0]), abs(pair[1])))
     if isinstance(interval, Absent):
         return interval
     tail = min(int((values <= 0).sum()), int((values >= 0).sum()))
-    return PairedBootstrap(observed, interval, min(1.0, 2 * (tail + 1) / (len(values) + 1)))
+    return PairedBootstrap(pair[1] - pair[0], interval, min(1.0, 2 * (tail + 1) / (len(values) + 1)))
 
 
 def cluster_sums(rows: FloatArray, clusters: ClusterArray) -> FloatArray:

@@ -25,6 +25,7 @@ from evalharness.stats.paired import (
     ratio_difference,
     ratio_difference_interval,
     ratio_difference_test,
+    unchanged_interval,
 )
 
 RNG = np.random.default_rng(20)
@@ -214,6 +215,21 @@ def test_equal_differences_say_nothing_about_a_shift():
     assert non_inferiority(paired_proportion_difference(0, 0, 50), margin=0.02).p > 0.2
 
 
+def test_clusters_whose_sums_are_zero_but_for_rounding_are_not_significant():
+    differences, clusters = np.tile([0.1, 0.2, -0.3], 12), np.repeat(np.arange(12), 3)
+    assert differences[:3].sum() != 0  # 5.6e-17
+    assert paired_mean_test(differences, clusters).p == 1.0
+
+
+@pytest.mark.parametrize("n", [1, 30, 1000])
+def test_unchanged_documents_bound_the_share_that_changes_as_clopper_and_pearson_do(n):
+    # one-sided: all of 1 - level is spent above
+    expected = stats.binomtest(0, n, alternative="less").proportion_ci(0.95, "exact").high
+    found = unchanged_interval(n, 2.0)
+    assert (found.low, found.high) == pytest.approx((-2 * expected, 2 * expected), rel=1e-12)
+    assert (1 - found.high / 2) ** n == pytest.approx(0.05, rel=1e-9)
+
+
 def stacked_regression(rows_a, rows_b, clusters):
     """R_b - R_a as the coefficient of a weighted regression on the system, with cluster-robust covariance."""
     rows = np.concatenate([rows_a, rows_b])
@@ -291,6 +307,10 @@ TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
         (paired_proportion_interval(0, 0, 0), "no samples"),
         (paired_mean_difference(np.array([])), "no samples"),
         (paired_mean_test(np.array([0.5])), "a single sample"),
+        (paired_mean_test(np.array([0.5, np.nan])), "not finite"),
+        (paired_mean_interval(np.array([0.5, -np.inf])), "not finite"),
+        (ratio_difference(TWO, np.array([[np.inf, 2.0], [3.0, 4.0]])), "not finite"),
+        (unchanged_interval(0, 1.0), "no samples"),
         (paired_mean_interval(np.array([0.1] * 9)), "all samples are equal"),
         (paired_mean_test(np.array([0.5, 1.0]), np.array([4, 4])), "a single cluster"),
         (cluster_paired_proportion_interval(np.array([0.0, 1.0]), np.array([4, 4])), "a single cluster"),
@@ -315,6 +335,7 @@ def test_degenerate_data_give_a_stated_absence(found, reason):
         lambda: cluster_paired_proportion_interval(np.array([0.5, 1.0]), np.array([0, 1])),
         lambda: paired_mean_test(CANDIDATE - BASE, alternative="better"),
         lambda: ratio_difference(ONE, TWO),
+        lambda: unchanged_interval(5, 0.0),
         lambda: paired_mean_interval(CANDIDATE - BASE, level=95),
     ],
 )

@@ -129,6 +129,13 @@ def test_p_falls_below_alpha_where_the_interval_leaves_zero():
         assert outside == (found.p < 0.05) or abs(found.p - 0.05) <= 0.004  # two resamples of 999
 
 
+def test_systems_that_differ_by_rounding_alone_show_no_spread():
+    rows_a = rows_of(BASE)
+    rows_b = rows_of(BASE * (1 + 1e-15 * rng(1).normal(size=150)))
+    assert (rows_a != rows_b).any()
+    assert isinstance(paired_bootstrap(rows_a, rows_b, mean, rng=rng()), Absent)
+
+
 def test_p_is_never_zero():
     assert paired_bootstrap(rows_of(BASE), rows_of(BASE + BETTER**2), mean, rng=rng(0), resamples=99).p == 0.02
 

@@ -58,6 +58,11 @@ def test_clusters_are_flipped_whole():
     assert sign_flip_test(values, clusters, rng=rng()).p == expected
 
 
+def test_clusters_whose_sums_are_zero_but_for_rounding_change_nothing():
+    differences, clusters = np.tile([0.1, 0.2, -0.3], 12), np.repeat(np.arange(12), 3)
+    assert sign_flip_test(differences, clusters, rng=rng()).p == 1.0
+
+
 def test_drawn_sign_flips_agree_with_all_of_them():
     values = rng(1).normal(0.25, 1, 14)
     exact = sign_flip_test(values, rng=rng(), n_flips=2**14).p
@@ -134,6 +139,7 @@ def test_a_system_does_not_differ_from_itself():
     [
         (sign_flip_test(np.array([1.0]), rng=rng()), "a single sample"),
         (sign_flip_test(np.array([]), rng=rng()), "no samples"),
+        (sign_flip_test(np.array([0.5, np.nan]), rng=rng()), "not finite"),
         (sign_flip_test(np.array([1.0, 2.0]), np.array([0, 0]), rng=rng()), "a single cluster"),
         (approximate_randomization(rows_of([1.0]), rows_of([2.0]), mean, rng=rng()), "a single sample"),
         (
