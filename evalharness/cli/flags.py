@@ -99,6 +99,12 @@ def data_root(args: argparse.Namespace) -> Path | None:
     return path
 
 
+def absolute(text: str, *, made: bool = False) -> str:
+    """Return the absolute path, if `text` is one (made: if it will be one, being no URL); a name stays a name."""
+    path = Path(text).expanduser()
+    return str(path.resolve()) if "://" not in text and (made or path.exists()) else text
+
+
 def comma_list(texts: Sequence[str]) -> list[str]:
     """Split every text at commas, dropping empty parts."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalharness.cli import flags
+from evalharness.cli.model_argument import model_argument, models
 from evalharness.errors import EXIT_INTERNAL, EXIT_OK, StoreError, UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ Examples:
       a local checkpoint on your own task file, with five shots, on the first 200 documents
   evalharness run -m zoo-llama-tiny -m zoo-llama-base -t 'demo_*' --dtype float32
       several models, one after another; ends with a table that sets them side by side
+  evalharness run -m a=./checkpoint,dtype=bfloat16 -m b=./checkpoint -t demo
+      one model with two settings, under names of their own
   evalharness run -m gpt2 -t demo_arithmetic --set output.generate.temperature=0.7 --set model.card.family=mine
       change any field of the tasks, or (model.) of the model's registration
   evalharness run -m ./checkpoint -t demo --dry-run
@@ -52,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         required=True,
         metavar="MODEL",
-        help="a path, hub id or registered name (repeatable)",
+        help="a path, hub id or registered name; NAME=MODEL,FIELD=VALUE names it and sets fields (repeatable)",
     )
     flags.add_selection_flags(parser)
     add(
@@ -107,7 +110,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_command(args: argparse.Namespace) -> int:
     """Evaluate every model on every selected task."""
     settings = settings_of(args)
-    specs = _models(args)
+    specs = models(args)
     selection = task_selection(args)
     work = _prepare(selection, settings, specs)
     if args.dry_run:
@@ -187,8 +190,8 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
     """
     from evalharness.task.loading import TASKS_VARIABLE
 
-    tasks = ",".join(map(_absolute, flags.comma_list(args.tasks)))
-    command = ["run", "--model", _absolute(model), "--tasks", tasks]
+    tasks = ",".join(map(flags.absolute, flags.comma_list(args.tasks)))
+    command = ["run", "--model", model_argument(model).repeatable(), "--tasks", tasks]
     for name in (
         "limit",
         "shots",
@@ -208,21 +211,15 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
             is_path = name in ("adapter", "chat_template", "data_root", "judge", "output")
             command += [
                 f"--{name.replace('_', '-')}",
-                _absolute(str(value), made=name == "output") if is_path else str(value),
+                flags.absolute(str(value), made=name == "output") if is_path else str(value),
             ]
     folders = [*filter(None, os.environ.get(TASKS_VARIABLE, "").split(os.pathsep)), *args.tasks_dir]
-    for name, values in (("--set", args.set), ("--tasks-dir", map(_absolute, folders))):
+    for name, values in (("--set", args.set), ("--tasks-dir", map(flags.absolute, folders))):
         command += [part for value in values for part in (name, value)]
     given = [
         name for name in ("trust_remote_code", "unsafe_code_execution", "trust_metric_code") if getattr(args, name)
     ]
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
-
-
-def _absolute(text: str, *, made: bool = False) -> str:
-    """Return the absolute path, if `text` is one (made: if it will be one, being no URL); a name stays a name."""
-    path = Path(text).expanduser()
-    return str(path.resolve()) if "://" not in text and (made or path.exists()) else text
 
 
 def settings_of(args: argparse.Namespace) -> RunSettings:
@@ -246,31 +243,6 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
         judge=args.judge,
         judge_device=getattr(args, "device", None),
     )
-
-
-def _models(args: argparse.Namespace) -> list[ModelSpec]:
-    from evalharness.model.registry import name_of_directory, resolve_model
-
-    settings = flags.assignments(args.set)
-    overrides: dict[str, Any] = {
-        key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")
-    }
-    for name in ("device", "dtype", "chat_template", "adapter"):
-        if getattr(args, name) is not None:
-            overrides[name] = getattr(args, name)
-    if args.trust_remote_code:
-        overrides["trust_remote_code"] = True
-    specs = [resolve_model(text, overrides) for text in args.model]
-    if args.adapter is not None:  # a model with an adapter is another model, and must not look like its base
-        suffix = name_of_directory(Path(args.adapter))
-        specs = [spec.model_copy(update={"name": f"{spec.name}+{suffix}"}) for spec in specs]
-    names = [spec.name for spec in specs]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UserError.at(
-            "--model", f"two models are named `{twice.pop()}`", "run them one by one, or register them (`models add`)"
-        )
-    return specs
 
 
 def task_selection(args: argparse.Namespace) -> Selection:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +163,42 @@ def test_no_resume_starts_over(here):
     subprocess.run([*command, *crash], capture_output=True, check=False)
     subprocess.run([*command, *crash, "--no-resume"], capture_output=True, check=False)
     assert [entry.state for entry in ResultStore("results").runs()] == ["unfinished", "unfinished"]
+
+
+def test_two_settings_of_one_model_are_told_apart_by_their_names(here, capsys):
+    place = "model.yaml"
+    code = main(["run", "-m", f"a={place},card.family=x", "-m", f"b={place}", "-t", "sums.yaml", "--limit", "2"])
+    assert code == 0, capsys.readouterr().err
+    entries = ResultStore("results").runs()
+    assert {entry.record.model.name: entry.record.model.card.get("family") for entry in entries} == {
+        "a": "x",
+        "b": None,
+    }
+    commands = {entry.record.model.name: entry.record.command for entry in entries}
+    assert commands["a"][2] == f"a={Path(place).resolve()},card.family=x"
+    assert commands["b"][2] == f"b={Path(place).resolve()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a=,dtype=float32", "names no model"),
+        ("a=model.yaml,dtype", "'dtype' is not of the form FIELD=VALUE"),
+        ("a=model.yaml,dtpye=float32", "dtype"),
+        ("a=model.yaml,dtype=float", "--model, its setting dtype"),
+        ("pretrained=model.yaml", "`pretrained` is a field of a model"),
+        ("a=./nowhere", "there is no file or directory './nowhere'"),
+    ],
+)
+def test_a_mistake_in_what_names_a_model_is_told_with_the_form(here, capsys, text, words):
+    assert main(["run", "-m", text, "-t", "sums.yaml"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_holds_the_signs_is_taken_as_it_stands(here, capsys):
+    Path("a=b,c").mkdir()
+    assert main(["run", "-m", "a=b,c", "-t", "sums.yaml"]) == 2
+    assert "a=b,c has no config.json" in capsys.readouterr().err.replace("\n", "")
 
 
 def test_several_models_end_in_one_table(here, capsys):
