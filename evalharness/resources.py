@@ -1,7 +1,8 @@
-"""Where the data folders that come with the package lie: in the wheel, or in the source tree."""
+"""Where data lie: the folders that come with the package, and the folder for what a person brings."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -14,3 +15,14 @@ def bundled_dir(name: str) -> Path:
     """
     inside = _PACKAGE / "bundled" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def data_home() -> Path:
+    """Return the folder for data that metrics need; it may not exist.
+
+    It is EVALHARNESS_DATA_HOME, else ``$XDG_DATA_HOME/evalharness``, else ``~/.local/share/evalharness``.
+    """
+    if chosen := os.environ.get("EVALHARNESS_DATA_HOME"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "evalharness"

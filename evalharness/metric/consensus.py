@@ -86,6 +86,11 @@ class _Judged(Mean):
         """How often a document must be asked."""
         return self.k or 1
 
+    @property
+    def document_fields(self) -> tuple[str, ...]:
+        """What the judging metric reads of a document."""
+        return getattr(self._judge, "document_fields", ())
+
     def prepare(self, samples: Sequence[Sample], watch: Watch = UNWATCHED) -> None:
         """Let the judging metric see all single answers."""
         if isinstance(self._judge, Prepares):

@@ -43,6 +43,7 @@ METRICS: Registry[type[Metric]] = Registry(
         "codebleu_dataflow": "evalharness.metric.code.codebleu:CodeBleuDataflow",
         "codebleu_ngram": "evalharness.metric.code.codebleu:CodeBleuNgram",
         "codebleu_weighted_ngram": "evalharness.metric.code.codebleu:CodeBleuWeightedNgram",
+        "comet": "evalharness.metric.comet:Comet",
         "compression_ratio": "evalharness.metric.compression:CompressionRatio",
         "distinct_n": "evalharness.metric.repetition:DistinctN",
         "document_perplexity": "evalharness.metric.likelihood:DocumentPerplexity",

@@ -1,7 +1,6 @@
 """The dictionary of synonyms that METEOR needs: WordNet 3.0, brought by an explicit command, checked, never fetched silently.
 
-It is kept at ``<data folder>/nltk_data/corpora/wordnet``. The data folder is EVALHARNESS_DATA_HOME, else
-``$XDG_DATA_HOME/evalharness``, else ``~/.local/share/evalharness``.
+It is kept at ``<data folder>/nltk_data/corpora/wordnet``, see `data_home`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalharness.errors import MetricError
+from evalharness.resources import data_home
 
 COMMAND = "evalharness setup wordnet --from DIR|ZIP"
 VERSION = "3.0"
@@ -40,14 +40,6 @@ verb.consumption verb.contact verb.creation verb.emotion verb.motion verb.percep
 verb.social verb.stative verb.weather adj.ppl
 """
 _NUMBERS = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
-
-
-def data_home() -> Path:
-    """Return the folder for data that metrics need; it may not exist."""
-    if chosen := os.environ.get("EVALHARNESS_DATA_HOME"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "evalharness"
 
 
 def wordnet_folder() -> Path:

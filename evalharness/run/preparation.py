@@ -107,6 +107,7 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     programs = ProgramTemplates(task) if task.spec.execute else None
     rows = read_split(task.spec.data, task.spec.data.split, where=task.where("data"), mirror=settings.data_root)
     documents = make_documents(task, rows)[: settings.limit]
+    _require_fields(task, metrics, documents)
     n_shots, pool = _shots(task, settings)
     unconditional = any(getattr(metric, "needs_unconditional", False) for _, metric in metrics)
     compression = any(getattr(metric, "needs_compression", False) for _, metric in metrics)
@@ -176,6 +177,23 @@ def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
                 fix = "set `repeats:` (and a temperature) in `output: {generate: ...}`, and filter in the last step"
                 raise TaskError.at(task.where(*at, j), what, fix)
     return tuple(chains)
+
+
+def _require_fields(
+    task: LoadedTask, metrics: Sequence[tuple[MetricSpec, Metric]], documents: Sequence[Document]
+) -> None:
+    """Find out before a model is asked that documents lack a column which a metric will read."""
+    problems = []
+    for i, (spec, metric) in enumerate(metrics):
+        for name in getattr(metric, "document_fields", ()):
+            lacking = [document for document in documents if not isinstance(document.fields.get(name), str)]
+            if lacking:
+                what = f"metric `{spec.name}` reads the column `{name}`, which is no text in document `{lacking[0].id}`"
+                more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+                fix = suggest(name, lacking[0].fields, noun="columns")
+                problems.append(Problem(task.where("metrics", i), what + more, fix))
+    if problems:
+        raise MetricError(problems)
 
 
 def _refuse_votes_before_repeats(

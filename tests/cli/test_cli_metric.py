@@ -116,8 +116,8 @@ PARAMETERS = {
     "codebleu_dataflow": ["language=python"],
     "codebleu_weighted_ngram": ["language=python"],
 }
-#: Need a model, a dictionary or a library's module beside the files.
-ELSEWHERE = {"bertscore", "evaluate", "meteor"}
+#: Need a model, an environment, a dictionary or a library's module beside the files.
+ELSEWHERE = {"bertscore", "comet", "evaluate", "meteor"}
 
 
 @pytest.mark.parametrize("name", sorted(set(METRICS) - ELSEWHERE))

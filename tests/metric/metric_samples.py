@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from comet_stand_in import make_environment
 
 from evalharness.request import (
     Compressed,
@@ -65,6 +69,11 @@ def generated(answer: str | None, *references: str) -> Sample:
     )
 
 
+def translated(source: str, answer: str | None, *references: str) -> Sample:
+    """An answer whose document holds its source in the column `de`."""
+    return dataclasses.replace(generated(answer, *references), document=Document("document", {"de": source}, "0" * 64))
+
+
 def repeated(answers: Sequence[str | None], *references: str) -> Sample:
     """One document asked once for each answer."""
     sample = generated(None, *references)
@@ -97,9 +106,14 @@ def compressed(text: str, n_compressed_bytes: int) -> Sample:
 ENCODER = Path(__file__).parents[2] / "examples/zoo/bert"
 MODULE = Path(__file__).parent / "modules/share_equal"
 
+_COMET = tempfile.TemporaryDirectory(prefix="comet-stand-in-")
+COMET_PYTHON = make_environment(Path(_COMET.name))
+os.environ["EVALHARNESS_COMET_PYTHON"] = str(COMET_PYTHON)
+
 #: What a metric needs to be built at all, by name.
 REQUIRED: dict[str, dict] = {
     "bertscore": {"model": str(ENCODER), "n_layers": 2},
+    "comet": {"model": "stand-in/sourceless", "source": None},
     "evaluate": {"path": str(MODULE), "key": "share"},
     "auprc": {"positive": "choice 1"},
     "auroc": {"positive": "choice 1"},
@@ -225,7 +239,7 @@ def perfect(name: str, output: str) -> list[Sample]:
         return [repeated(["4", "4", "4", "4"], "4"), repeated(["a b"] * 4, "no", "a b")]
     if name in _LABELS and output == "generate":
         return [generated("choice 0", "choice 0"), generated("choice 1", "äöü", "choice 1")]
-    if name == "evaluate" and output == "generate":
+    if name in {"comet", "evaluate"} and output == "generate":
         return [generated("a b", "a b"), generated("c", "c")]
     if name in {*_RANKS, "evaluate"}:  # one choice is correct, never several
         return [sample for sample in PERFECT[output] if len(sample.reference_indices) == 1]
