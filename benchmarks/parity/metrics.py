@@ -16,6 +16,7 @@ shares no code with our rows.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -32,14 +33,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evalharness.backend import open_backend
+from evalharness.backend.protocol import EngineSettings
 from evalharness.metric.base import UNWATCHED, Prepares, RankMetric
 from evalharness.metric.registry import build_metric
+from evalharness.model.spec import ModelSpec
 from evalharness.request import Document, Generated, RequestKey, Sample, Scored
 
 ROOT = Path(__file__).parents[2]
 PAGE, REPORT = ROOT / "docs/metrics.md", Path(__file__).parent / "report_metrics.json"
 BEGIN, END = "<!-- parity table: begin -->", "<!-- parity table: end -->"
-ENCODER = ROOT / "examples/zoo/bert"
+ENCODER, DECODER = ROOT / "examples/zoo/bert", ROOT / "examples/zoo/llama-tiny"
 MODULE = ROOT / "tests/metric/modules/share_equal"
 
 
@@ -412,6 +416,57 @@ def models(found: dict[str, Texts]) -> Iterator[Row]:
     yield Row("evaluate module", data.name, mine, expected["share"], f"evaluate {version('evaluate')}", 1e-9)
 
 
+def classifiers(found: dict[str, Texts]) -> Iterator[Row]:
+    """Compare what small random classifiers say of answers with transformers' own pipeline: a single text, a pair, a reward."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+    data, by = found["gsm8k"].first(100), f"transformers {version('transformers')}, text-classification pipeline"
+    samples = [
+        dataclasses.replace(one, prompt=answer[::-1]) for one, answer in zip(data.samples(), data.answers, strict=True)
+    ]
+    inputs = {
+        "alone": [{"text": text} for text in data.answers],
+        "pair": [{"text": text[::-1], "text_pair": text} for text in data.answers],
+    }
+    name, three = "classifier_probability", ("fine", "rude", "toxic")
+    toxic = {"target_label": "toxic", "higher_is_better": False}
+    both, one_label = toxic | {"text": "{{ prompt }}", "pair": "{{ answer }}"}, toxic | {"activation": "sigmoid"}
+    cases: list[tuple[str, Path, tuple[str, ...], str, dict[str, Any], str, str]] = [
+        ("softmax", ENCODER, three, name, toxic, "alone", "softmax"),
+        ("softmax, pairs", ENCODER, three, name, both, "pair", "softmax"),
+        ("sigmoid", ENCODER, ("fine", "toxic"), name, one_label, "alone", "sigmoid"),
+        ("decoder, pairs", DECODER, ("LABEL_0",), "reward", {}, "pair", "none"),
+    ]
+    for shown, base, labels, name, parameters, given, activation in cases:
+        torch.manual_seed(0)
+        config = AutoConfig.from_pretrained(base, id2label=dict(enumerate(labels)))
+        with tempfile.TemporaryDirectory() as folder:
+            AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+            AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+            mine = ours(name, parameters, judged(build_metric(name, parameters, where="parity"), samples, folder))
+            judge = pipeline(
+                "text-classification", model=folder, device="cpu", top_k=None, function_to_apply=activation
+            )
+            longest = {"truncation": True, "max_length": config.max_position_embeddings}
+            said = [
+                {one["label"]: one["score"] for one in judge(text, **longest)}[labels[-1]] for text in inputs[given]
+            ]
+        yield Row(f"{name}, {shown}", data.name, mine, float(np.mean(said)), by, 1e-6)
+
+
+def judged(metric: Any, samples: Sequence[Sample], folder: str) -> list[Sample]:
+    """Return the samples with what the checkpoint answers to the metric's one question about each."""
+    keys = [RequestKey("parity", str(i)) for i in range(len(samples))]
+    asked = [dataclasses.replace(metric.requests(one)[0], key=key) for one, key in zip(samples, keys, strict=True)]
+    backend = open_backend(ModelSpec(name="judge", path=folder, device="cpu"), EngineSettings())
+    answers = {response.key: response for response in backend.run(asked)}
+    return [
+        dataclasses.replace(one, judgements={"parity": ((answers[key],),)})
+        for one, key in zip(samples, keys, strict=True)
+    ]
+
+
 def script(path: Path) -> Any:
     """Import a Python file."""
     spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_").replace(".", "_"), path)
@@ -458,7 +513,7 @@ def main() -> None:
     scripts = {name: script(path) for name, path in (("squad", args.squad), ("mlqa", args.mlqa)) if path}
     found, begun = texts(args.data), time.perf_counter()
     sections = [overlap(found), recall(found), meteor(found, args.wordnet), matches(found, scripts), variety(found),
-                classes(args.data), repeats(found), models(found)]  # fmt: skip
+                classes(args.data), repeats(found), models(found), classifiers(found)]  # fmt: skip
     rows = []
     for row in itertools.chain(*sections):
         rows.append(row)

@@ -97,7 +97,8 @@ class FakeBackend:
         """Say that nobody answered; the fingerprint covers what changes answers."""
         answering = self._options.model_dump(mode="json", include={"text", "table", "labels"})
         weights = hashlib.sha256(json.dumps(answering, sort_keys=True).encode()).hexdigest()
-        return ModelIdentity(name=self._name, backend="fake", path="", weights=weights)
+        extra = {"labels": list(self._options.labels)}
+        return ModelIdentity(name=self._name, backend="fake", path="", weights=weights, extra=extra)
 
     def run(self, requests: Sequence[Request], answered: Collection[RequestKey] = ()) -> Iterator[Response]:
         """Answer every request whose key is not in `answered`, in order."""

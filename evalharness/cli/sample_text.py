@@ -61,6 +61,11 @@ def _response_text(response: Mapping[str, Any], shown: Callable[[str], str]) -> 
     match response["kind"]:
         case "generated":
             return f"{shown(response['text'])}  ({response['n_tokens']} tokens, stopped by {response['stopped_by']})"
+        case "classified":
+            logits = zip(response["labels"], response["logits"], strict=True)
+            return ", ".join(f"{shown(label)}: logit {logit:.6g}" for label, logit in logits)
+        case "compressed":
+            return f"{response['n_compressed_bytes']} bytes of {response['n_bytes']}"
         case "failed":
             return f"failed: {response['error']}"
         case _:

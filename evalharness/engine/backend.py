@@ -15,7 +15,7 @@ import transformers
 
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
 from evalharness.engine.checkpoint import Checkpoint, Kind, open_checkpoint
-from evalharness.engine.classify import classify_batch, reads_padding
+from evalharness.engine.classify import classifier_facts, classify_batch, reads_padding
 from evalharness.engine.compress import compress_batch
 from evalharness.engine.decode import Continuation, generate_batch
 from evalharness.engine.encode import CompressJob, Encoder, GenerateJob, ScoreJob
@@ -226,7 +226,7 @@ class TransformersBackend:
             return
         job_of = {job.request.key: job for job in jobs}
         config, context = self._checkpoint.config, self._checkpoint.context_tokens
-        labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+        labels = tuple(classifier_facts(self._checkpoint)["labels"])
         equal_lengths = reads_padding(self._model(), min(rows, key=lambda row: row.width), context)
         # The heads of encoder-decoders look at end tokens, and refuse a batch of which not all rows have as many.
         end = config.eos_token_id if config.is_encoder_decoder else None
@@ -331,6 +331,7 @@ class TransformersBackend:
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
                 "threads": torch.get_num_threads(),
+                **classifier_facts(checkpoint),
             },
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
 
+from evalharness.engine.checkpoint import Checkpoint
 from evalharness.engine.load import LoadedModel
 from evalharness.engine.plan import ClassifyRow
 from evalharness.engine.score import padded
@@ -17,6 +19,15 @@ from evalharness.errors import ModelError
 #: moves float32 logits by about 1e-6 and bfloat16 ones by about 1e-2.
 _TRIED_PADDING = 8
 _FINE, _COARSE = 1e-4, 0.05
+
+
+def classifier_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return a classifier's labels in the order of its logits, and whether they exclude each other (problem_type, if known)."""
+    if checkpoint.kind != "classifier":
+        return {}
+    config = checkpoint.config
+    labels = [str(config.id2label[i]) for i in range(config.num_labels)]
+    return {"labels": labels, "problem_type": getattr(config, "problem_type", None)}
 
 
 def classify_batch(loaded: LoadedModel, rows: Sequence[ClassifyRow]) -> list[tuple[float, ...]]:

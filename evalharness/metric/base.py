@@ -6,7 +6,7 @@ paired and clustered, and lets a stored run be compared years later without its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -155,6 +155,19 @@ class Asks(Protocol):
         Give each request the key `question_key(sample, slot)`; the pipeline adds repeat and label, and a seed. Turns of a chat
         (system and user) go through the template of a model that has one in use, and become one text, with an empty line
         between them, for any other. Texts are sent as they are. Raises a UserError for a fault of a template.
+        """
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A metric that asks a model (`Asks`), and may find before any work that this one cannot give what it needs."""
+
+    def unfit(self, facts: Mapping[str, Any]) -> str | None:
+        """Say why a model does not fit and what to write instead, None if it fits.
+
+        facts: the ``extra`` of the model's identity; of a classifier they hold ``labels`` in the order of the logits and
+        ``problem_type``, as its config has them. What is not known is absent.
         """
         ...
 

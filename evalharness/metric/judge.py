@@ -5,17 +5,16 @@ A judge is asked like any model: see `evalharness.metric.base.Asks`. Its prompts
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import EngineError
 from evalharness.metric.base import STRICT, Mean, question_key, signature_of
+from evalharness.metric.questions import question_context, short_hash, template_of
 from evalharness.metric.reading import answer_of, judgements_of
 from evalharness.request import (
     Decoding,
@@ -23,13 +22,10 @@ from evalharness.request import (
     Generated,
     Message,
     OutputKind,
-    Prompt,
     Request,
     Response,
     Sample,
-    plain_prompt,
 )
-from evalharness.task.templates import Template
 
 RATING_PROMPT = """\
 An assistant was asked this:
@@ -122,7 +118,7 @@ class JudgeRating(_Judgement):
         _check_pattern(self.pattern)
         if not self.low < self.high:
             raise ValueError(f"low ({self.low:g}) must be less than high ({self.high:g})")
-        if not _template(self.prompt, "prompt").names & {"answer", "steps"}:
+        if not template_of(self.prompt, "prompt").names & {"answer", "steps"}:
             raise ValueError("prompt: the judge would see no answer; write {{ answer }} where it shall stand")
         return self
 
@@ -136,8 +132,8 @@ class JudgeRating(_Judgement):
         answer = answer_of(sample)
         if answer is None:
             return ()
-        context = {**_context(sample), "answer": answer, "low": f"{self.low:g}", "high": f"{self.high:g}"}
-        return (self._request(sample, 0, _template(self.prompt, "prompt").render(context, sample.document.id)),)
+        context = {**question_context(sample), "answer": answer, "low": f"{self.low:g}", "high": f"{self.high:g}"}
+        return (self._request(sample, 0, template_of(self.prompt, "prompt").render(context, sample.document.id)),)
 
     def row(self, sample: Sample) -> Sequence[float]:
         """Return (rating, 1). Raises ValueError if the judge gave none, or one off the scale."""
@@ -155,33 +151,7 @@ class JudgeRating(_Judgement):
 
     def signature(self) -> str:
         """Name all parameters; the prompts by their hashes."""
-        return signature_of(self, prompt=_short_hash(self.prompt), system=_short_hash(self.system))
-
-
-def _context(sample: Sample) -> dict[str, Any]:
-    """Return what every judge's prompt sees: names of ours are stronger than columns, which `document` holds as they are."""
-    steps = {
-        step.name: {"prompt": _shown(step.prompt), "response": step.response, "answer": step.answer or ""}
-        for step in (sample.steps[0] if sample.steps else ())
-    }
-    return {
-        **sample.document.fields,
-        "document": sample.document.fields,
-        "prompt": _shown(sample.prompt),
-        "reference": sample.references[0] if sample.references else "",
-        "references": list(sample.references),
-        **({"steps": steps} if steps else {}),
-    }
-
-
-def _shown(prompt: Prompt) -> str:
-    """Return a prompt as a judge reads it: a single turn is its text, whether the model used chat or not."""
-    return prompt[0].text if not isinstance(prompt, str) and len(prompt) == 1 else plain_prompt(prompt)
-
-
-@cache
-def _template(text: str, field: str) -> Template:
-    return Template(text, where="", field=field)
+        return signature_of(self, prompt=short_hash(self.prompt), system=short_hash(self.system))
 
 
 def _check_pattern(pattern: str) -> None:
@@ -202,7 +172,3 @@ def _last_match(pattern: str, response: Response, noun: str) -> str:
         cut = ", cut at max_new_tokens" if response.stopped_by == "length" else ""
         raise ValueError(f"the judge gave no {noun} (its text{cut} ends with {response.text[-_QUOTED_CHARACTERS:]!r})")
     return str(found[-1])
-
-
-def _short_hash(text: str | None) -> str:
-    return "none" if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

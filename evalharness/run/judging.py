@@ -11,10 +11,10 @@ from typing import Any
 from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity
 from evalharness.errors import MetricError, ModelError, Problem, UserError
-from evalharness.metric.base import Asks, Metric
+from evalharness.metric.base import Asks, Metric, Selective
 from evalharness.model.registry import resolve_model
 from evalharness.model.spec import ModelSpec
-from evalharness.request import Failed, Request, RequestKey, Response, Sample
+from evalharness.request import Classified, Failed, Generated, Request, RequestKey, Response, Sample, Scored
 from evalharness.run.asking import Kept, ask
 from evalharness.run.capabilities import lacking_verbs
 from evalharness.run.preparation import PreparedTask, RunSettings
@@ -95,7 +95,7 @@ def _unanswerable(
 ) -> list[Problem]:
     problems = []
     for task in tasks:
-        for position, metric_spec, _ in asking(task.metrics):
+        for position, metric_spec, metric in asking(task.metrics):
             if (task.name, metric_spec.label) not in askers:
                 continue
             kinds = {type(request) for request in asked_in_trial(task, metric_spec.label, spec)}
@@ -103,6 +103,9 @@ def _unanswerable(
             if lacking:
                 what = f"metric `{metric_spec.label}` of task `{task.name}` needs {spec.name} to {lacking}"
                 problems.append(Problem(task.task.where("metrics", position), what, "let it ask another model"))
+            elif isinstance(metric, Selective) and (why := metric.unfit(backend.identity().extra)):
+                what = f"metric `{metric_spec.label}` of task `{task.name}` cannot use {spec.name}: {why}"
+                problems.append(Problem(task.task.where("metrics", position), what))
     return problems
 
 
@@ -147,8 +150,13 @@ def ask_judge(
         metrics=tuple(f"{task}/{label}" for task, label in judge.askers),
         n_questions=sum(map(len, asked.of_view.values())),
         n_distinct_questions=len(asked.distinct),
+        n_truncated=sum(_is_truncated(kept.responses[request.key]) for request in asked.distinct.values()),
         engine=counters,
     )
+
+
+def _is_truncated(response: Response) -> bool:
+    return isinstance(response, Generated | Scored | Classified) and response.truncated_tokens > 0
 
 
 class _Questions:

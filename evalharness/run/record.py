@@ -140,13 +140,14 @@ class JudgeRecord(_Part):
     """A model that metrics asked about answers.
 
     metrics: those that asked it, as ``task/label``. n_questions: how many they put, of which n_distinct_questions differ and
-    were asked. engine: the backend's counters.
+    were asked, n_truncated of these with something cut. engine: the backend's counters.
     """
 
     model: ModelRecord
     metrics: tuple[str, ...]
     n_questions: int = Field(ge=0)
     n_distinct_questions: int = Field(ge=0)
+    n_truncated: int = Field(default=0, ge=0)
     engine: JsonObject = Field(default_factory=dict)
 
 

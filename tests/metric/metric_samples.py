@@ -11,6 +11,7 @@ from pathlib import Path
 from comet_stand_in import make_environment
 
 from evalharness.request import (
+    Classified,
     Compressed,
     Document,
     Execution,
@@ -103,6 +104,12 @@ def compressed(text: str, n_compressed_bytes: int) -> Sample:
     return dataclasses.replace(_sample(responses), prompt=text)
 
 
+def classified(logits: Sequence[float], labels: Sequence[str], answer: str = "fine") -> Sample:
+    """An answer, and the logits that a classifier gave it."""
+    response = Classified(key(), tuple(map(float, logits)), tuple(labels), 3)
+    return dataclasses.replace(generated(answer, "a reference"), judgements={"label": ((response,),)})
+
+
 ENCODER = Path(__file__).parents[2] / "examples/zoo/bert"
 MODULE = Path(__file__).parent / "modules/share_equal"
 
@@ -118,6 +125,7 @@ REQUIRED: dict[str, dict] = {
     "auprc": {"positive": "choice 1"},
     "auroc": {"positive": "choice 1"},
     **{f"codebleu{part}": {"language": "python"} for part in ("", "_ast", "_dataflow", "_weighted_ngram")},
+    "classifier_probability": {"higher_is_better": True},
     "f1": {"labels": ["choice 0", "choice 1", "äöü"]},
     "mcc": {"labels": ["choice 0", "choice 1", "äöü"]},
     "meteor": {"synonyms": False},
@@ -184,6 +192,10 @@ def judged(answer: str | None, *verdicts: str) -> Sample:
 
 def mixed(name: str, output: str) -> list[Sample]:
     """Samples of every kind of answer, such as the metric can score."""
+    if name == "classifier_probability":
+        return [classified(logits, ("no", "yes")) for logits in [(0, 1), (-2.5, 3), (4, -40), (0, 0)]]
+    if name == "reward":
+        return [classified((logit,), ("LABEL_0",), answer) for logit, answer in [(-3.5, "no"), (1.25, ""), (0, "x")]]
     if name == "judge_rating":
         return [
             judged("fine", "Correct and clear. [[10]]"),
@@ -233,6 +245,8 @@ def mixed(name: str, output: str) -> list[Sample]:
 
 def perfect(name: str, output: str) -> list[Sample]:
     """Samples whose answers are as good as can be."""
+    if name in ("classifier_probability", "reward"):
+        return mixed(name, output)
     if name == "judge_rating":
         return [judged("fine", "[[10]]"), judged("fine too", "Ten. [[10]]")]
     if name in _CONSENSUS:

@@ -41,6 +41,9 @@ VARIANTS = [
     ("best_of_k", {"k": 2, "metric": "token_f1"}),
     ("pass_at_k", {"k": 2, "parameters": {"ignore_case": True, "regexes_to_ignore": ["x"]}}),
     ("pass_power_k", {"k": 3}),
+    ("classifier_probability", {"higher_is_better": False, "threshold": 0.5, "target_label": "yes"}),
+    ("classifier_probability", {"higher_is_better": False, "activation": "sigmoid", "target_label": 0}),
+    ("reward", {"text": "{{ prompt }} {{ answer }}", "pair": None, "target_label": 0}),
     ("judge_rating", {"low": 0, "high": 10, "pattern": "(\\d+)", "system": "Be strict.", "prompt": "{{ answer }}?"}),
     ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
@@ -57,7 +60,15 @@ ALMOST_PERFECT = {
 NOT_THE_WORST = {"bertscore", "comet", "evaluate", "ter", "wer", "cer", "mcc"}
 
 #: Metrics that look at answers or texts alone: none is perfect, and none is the worst.
-WITHOUT_REFERENCES = {"bz2_ratio", "distinct_n", "gzip_ratio", "lzma_ratio", "repetition_rate"}
+WITHOUT_REFERENCES = {
+    "bz2_ratio",
+    "classifier_probability",
+    "distinct_n",
+    "gzip_ratio",
+    "lzma_ratio",
+    "repetition_rate",
+    "reward",
+}
 
 
 def _built() -> list[tuple[Metric, str]]:
