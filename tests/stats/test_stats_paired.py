@@ -163,6 +163,13 @@ def test_clusters_without_any_difference_still_have_an_interval_that_more_cluste
     assert width(80) == pytest.approx((plain.high - plain.low) * ratio, rel=1e-9)
 
 
+def test_clusters_that_balance_out_never_claim_more_than_n_documents():
+    # one won and one lost in every cluster: the clusters' means are all zero, and their variance with them
+    differences, clusters = np.tile([1.0, -1.0, 0.0, 0.0], 12), np.repeat(np.arange(12), 4)
+    found, plain = cluster_paired_proportion_difference(differences, clusters), paired_proportion_difference(12, 12, 48)
+    assert found.standard_error == pytest.approx(plain.standard_error, rel=1e-12)
+
+
 def test_paired_t_equals_scipy():
     expected = stats.ttest_rel(CANDIDATE, BASE)
     found, interval = paired_mean_test(CANDIDATE - BASE), paired_mean_interval(CANDIDATE - BASE)

@@ -53,6 +53,16 @@ def test_non_inferiority_takes_six_variances_over_the_squared_margin(margin, q, 
     assert found == pytest.approx(6.1826 * q / margin**2, abs=1)
 
 
+def test_a_better_candidate_keeps_a_margin_with_fewer_documents():
+    # what counts is the distance from the margin's edge
+    assert non_inferiority_samples(0.02, variance=0.1, true_difference=0.01) == non_inferiority_samples(
+        0.03, variance=0.1
+    )
+    assert non_inferiority_samples(0.02, variance=0.1, true_difference=-0.01) == non_inferiority_samples(
+        0.01, variance=0.1
+    )
+
+
 @pytest.mark.parametrize("sides", ["one-sided", "two-sided"])
 @pytest.mark.parametrize(("effect", "n"), [(0.01, 500), (0.03, 500), (0.05, 164), (0.0, 100)])
 def test_power_equals_statsmodels(effect, n, sides):
