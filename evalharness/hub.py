@@ -67,3 +67,24 @@ def hub_answers() -> bool:
     asking.start()
     asking.join(REACH_SECONDS)
     return answered.is_set()
+
+
+def why_out_of_reach(model: str, file: str) -> str | None:
+    """Say why the hub model `model` cannot be had, judged by one of its files; None where that is cached or on the hub.
+
+    Fetches nothing: at most two requests for headers. Raises ValueError if the hub has no such names.
+    """
+    import huggingface_hub.constants as settings
+    from huggingface_hub import file_exists, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, file), str):
+        return None
+    if settings.HF_HUB_OFFLINE:
+        return f"the model {model} is not in the local cache, and HF_HUB_OFFLINE forbids to ask the hub"
+    if not hub_answers():
+        return f"the model {model} is not in the local cache, and the hub cannot be reached"
+    try:
+        found = file_exists(model, file)
+    except Exception as error:  # noqa: BLE001  # see `hub_answers`
+        return f"the model {model} cannot be had from the hub: {str(error).splitlines()[0]}"
+    return None if found else f"the model {model} is not on the hub, or has no {file} there"

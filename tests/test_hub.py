@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from evalharness import hub
-from evalharness.hub import hub_or_cache
+from evalharness.hub import hub_or_cache, why_out_of_reach
 
 UNKNOWN = "nobody/no-such-thing"
 
@@ -91,3 +91,26 @@ def test_documents_on_an_unreachable_hub_are_refused_in_our_words_within_seconds
     assert done.returncode == 2
     assert "cannot be read from the hub" in done.stderr
     assert "Retrying" not in done.stderr
+
+
+def test_a_model_is_out_of_reach_for_a_reason(unreachable):
+    assert "the hub cannot be reached" in why_out_of_reach(UNKNOWN, "config.json")
+
+
+def test_a_model_that_the_hub_does_not_have_is_out_of_reach(answering):
+    assert UNKNOWN in why_out_of_reach(UNKNOWN, "config.json")
+
+
+def test_a_cached_model_is_in_reach_without_a_request(unreachable, monkeypatch, tmp_path):
+    snapshot = tmp_path / "models--nobody--cached" / "snapshots" / "1234"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("1234")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert why_out_of_reach("nobody/cached", "config.json") is None
+
+
+def test_a_model_that_is_not_cached_is_out_of_reach_offline(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE forbids" in why_out_of_reach(UNKNOWN, "config.json")

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import MetricError
-from evalharness.hub import hub_or_cache
+from evalharness.hub import hub_or_cache, why_out_of_reach
 from evalharness.metric.base import STRICT, UNWATCHED, Mean, Watch, signature_of
 from evalharness.metric.reading import TextPair, text_pair, text_pairs
 from evalharness.request import OutputKind, Sample
@@ -62,6 +62,8 @@ class BertScore(Mean):
                 raise ValueError("a local model needs `n_layers`; bert-score knows the best layer of hub models only")
         elif self.model.startswith((".", "/", "~")):
             raise ValueError(f"there is no folder {self.model}")
+        elif reason := why_out_of_reach(self.model, "config.json"):
+            raise ValueError(f"{reason}; name a local folder and `n_layers`, or a hub model that can be reached")
         return self
 
     @cached_property

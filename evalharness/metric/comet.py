@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from evalharness.hub import why_out_of_reach
 from evalharness.metric.base import STRICT, UNWATCHED, Mean, Watch, signature_of
 from evalharness.metric.comet_environment import comet_python, comet_version
 from evalharness.metric.comet_process import CometAnswer, ask_comet
@@ -83,6 +84,9 @@ class Comet(Mean):
         if not place.exists():
             if self.model.startswith((".", "/", "~")) or self.model.endswith(".ckpt"):
                 raise ValueError(f"there is no checkpoint {self.model}")
+            # names without a slash are those of models before the hub, which unbabel-comet has from elsewhere
+            if "/" in self.model and (reason := why_out_of_reach(self.model, "hparams.yaml")):
+                raise ValueError(f"{reason}; name a local checkpoint, or a hub model that can be reached")
             return self.model
         file = place if place.is_file() else place / "checkpoints" / "model.ckpt"
         if place.is_dir() and not file.is_file():

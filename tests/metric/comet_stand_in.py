@@ -1,7 +1,7 @@
 """A small foreign library named `comet` in an environment of its own, for tests where unbabel-comet is not installed.
 
 Its score is the share of words that answer and reference (or source, where it reads no reference) have in common, times 10 to
-the power of minus the words of the source. Models are known by their names: `stand-in/regression` and so on.
+the power of minus the words of the source. Models are known by their names: `stand-in-regression` and so on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 def download_model(name, saving_directory=None):
-    path = HERE / name.split("/")[-1] / "checkpoints" / "model.ckpt"
+    path = HERE / name.replace("stand-in-", "", 1) / "checkpoints" / "model.ckpt"
     if not path.is_file():
         raise KeyError(f"Model '{name}' not supported by COMET.")
     return str(path)

@@ -120,7 +120,7 @@ os.environ["EVALHARNESS_COMET_PYTHON"] = str(COMET_PYTHON)
 #: What a metric needs to be built at all, by name.
 REQUIRED: dict[str, dict] = {
     "bertscore": {"model": str(ENCODER), "n_layers": 2},
-    "comet": {"model": "stand-in/sourceless", "source": None},
+    "comet": {"model": "stand-in-sourceless", "source": None},
     "evaluate": {"path": str(MODULE), "key": "share"},
     "auprc": {"positive": "choice 1"},
     "auroc": {"positive": "choice 1"},

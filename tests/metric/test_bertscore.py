@@ -67,3 +67,9 @@ def test_model_that_cannot_be_used_is_told_when_the_metric_is_built(parameters, 
 def test_layer_that_the_model_lacks_is_an_error_before_any_row(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(MetricError, match="cannot be used"):
         BertScore(str(ENCODER), 99).prepare([generated("a", "b")], UNWATCHED)
+
+
+def test_hub_model_out_of_reach_is_told_when_the_metric_is_built(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MetricError, match=r"model nobody/no-such-model is not in the local cache.*name a local folder"):
+        build_metric("bertscore", {"model": "nobody/no-such-model"}, where="here")

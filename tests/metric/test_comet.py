@@ -27,7 +27,7 @@ from evalharness.task.loading import load_task
 
 
 def comet(model="regression", source="de", **parameters):
-    return build_metric("comet", {"model": f"stand-in/{model}", "source": source, **parameters}, where="here")
+    return build_metric("comet", {"model": f"stand-in-{model}", "source": source, **parameters}, where="here")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_flexible_model_does_without_references_and_gives_its_parts():
 def test_signature_names_parameters_versions_and_checkpoint():
     signature = comet().signature()
     assert re.fullmatch(
-        r"comet\|model:stand-in/regression\|source:de\|references:mean\|part:score"
+        r"comet\|model:stand-in-regression\|source:de\|references:mean\|part:score"
         r"\|checkpoint:[0-9a-f]{12}\|reads:mt\+src\+ref\|torch:1\.0\|unbabel_comet:2\.2\.7",
         signature,
     )
@@ -106,7 +106,7 @@ def test_local_checkpoints_are_files_or_the_folders_above_them(tmp_path):
 
 def test_source_must_be_named_or_renounced():
     with pytest.raises(MetricError, match="lacks its parameter `source`"):
-        build_metric("comet", {"model": "stand-in/regression"}, where="here")
+        build_metric("comet", {"model": "stand-in-regression"}, where="here")
     with pytest.raises(MetricError, match="nothing to compare"):
         comet(source=None, references="none")
     with pytest.raises(MetricError, match=r"(?s)reads the source.*`source: COLUMN`"):
@@ -136,7 +136,7 @@ def task(folder, documents, metric):
 
 def test_documents_without_a_number_or_with_a_broken_text_fail_alone(tmp_path):
     documents = [{"de": word, "en": "a b"} for word in ("eins", "zwei", "drei")]
-    prepared = task(tmp_path, documents, {"name": "comet", "model": "stand-in/regression", "source": "de"})
+    prepared = task(tmp_path, documents, {"name": "comet", "model": "stand-in-regression", "source": "de"})
     texts = dict(zip("012", ("a b", "not a number", "\ud800"), strict=True))
     answers = {
         request.key: Generated(request.key, texts[request.key.document_id], 1, "eos")
@@ -195,9 +195,15 @@ def test_model_that_cannot_be_fetched_is_an_error_with_the_library_s_words_and_a
     with pytest.raises(MetricError) as raised:
         comet("unknown").prepare([translated("a", "b", "c")], UNWATCHED)
     (problem,) = raised.value.problems
-    assert "ended with exit code 1 while fetching the model stand-in/unknown" in problem.what
-    assert "Model 'stand-in/unknown' not supported by COMET." in problem.what
+    assert "ended with exit code 1 while fetching the model stand-in-unknown" in problem.what
+    assert "Model 'stand-in-unknown' not supported by COMET." in problem.what
     assert "name a local checkpoint" in problem.fix
+
+
+def test_hub_model_out_of_reach_is_told_when_the_metric_is_built(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MetricError, match=r"model Unbabel/none is not in the local cache.*name a local checkpoint"):
+        build_metric("comet", {"model": "Unbabel/none", "source": "de"}, where="here")
 
 
 def test_worker_that_is_killed_is_an_error_with_its_last_words():
@@ -225,7 +231,7 @@ def test_garbage_on_the_worker_s_stdout_is_an_error(tmp_path, monkeypatch):
 
 
 def test_worker_ends_when_its_caller_is_gone(tmp_path, stand_in):
-    header = {"model": "stand-in/silent", "part": "score", "device": "cpu", "batch_size": 16}
+    header = {"model": "stand-in-silent", "part": "score", "device": "cpu", "batch_size": 16}
     lines = ({**header, "has_source": True, "has_reference": True}, {"src": "a", "mt": "b", "ref": "c"})
     (tmp_path / "request").write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = [stand_in, "-I", WORKER, tmp_path / "request"]

@@ -95,10 +95,10 @@ def test_checkpoint_that_would_run_code_is_refused(models, tmp_path):
     assert not (tmp_path / "it ran").exists()
 
 
-def test_hub_model_that_cannot_be_reached_is_an_error(models, monkeypatch, tmp_path):
+def test_model_that_cannot_be_fetched_is_an_error(models, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(
-        MetricError, match=r"(?s)while fetching the model Unbabel/none.*a hub model that can be reached"
+        MetricError, match=r"(?s)while fetching the model no-such-model.*a hub model that can be reached"
     ):
-        comet("Unbabel/none").prepare([translated("a", "b", "c")], UNWATCHED)
+        comet("no-such-model").prepare([translated("a", "b", "c")], UNWATCHED)

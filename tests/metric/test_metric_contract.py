@@ -28,7 +28,7 @@ VARIANTS = [
     ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "micro"}),
     ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "weighted"}),
     ("f1", {"labels": ["äöü", "choice 1", "choice 0"], "average": "binary", "positive": "choice 1"}),
-    ("comet", {"model": "stand-in/sourceless", "source": None, "references": "max"}),
+    ("comet", {"model": "stand-in-sourceless", "source": None, "references": "max"}),
     ("codebleu", {"language": "javascript", "alpha": 0.1, "beta": 0.4}),
     ("codebleu_dataflow", {"language": "ruby"}),
     ("brier", {"scale_by_half": True}),
