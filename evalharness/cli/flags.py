@@ -152,10 +152,11 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) -> list[LoadedTask]:
+def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any], flag: str = "--set") -> list[LoadedTask]:
     """Return tasks with parts replaced, such as ``{"output.generate.temperature": 0.7}``; all are checked again.
 
-    Raises UserError for an unknown field, naming the nearest one, and for the name, by which a task is found.
+    flag: what said so, for errors. Raises UserError for an unknown field, naming the nearest one, and for the name, by which
+    a task is found.
     """
     from evalharness.errors import TaskError
     from evalharness.task.loading import LoadedTask
@@ -176,7 +177,7 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any]) ->
         try:
             changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
         except TaskError as fault:
-            given = f"(after --set {', '.join(settings)})"
+            given = f"(after {flag} {', '.join(settings)})"
             problems.extend(Problem(one.where, f"{one.what} {given}", one.fix) for one in fault.problems)
     if problems:
         raise TaskError(problems)

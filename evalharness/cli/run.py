@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalharness.cli import flags
+from evalharness.cli.lm_eval_flags import add_lm_eval_flags, translate_lm_eval_flags, with_decoding
 from evalharness.cli.model_argument import model_argument, models
 from evalharness.errors import EXIT_INTERNAL, EXIT_OK, StoreError, UserError
 
@@ -104,11 +105,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     flags.add_scoring_flags(parser)
     add("--dry-run", action="store_true", help="count and estimate, ask nothing")
     flags.add_task_flags(parser)
+    add_lm_eval_flags(parser)
     parser.set_defaults(handler=run_command)
 
 
 def run_command(args: argparse.Namespace) -> int:
     """Evaluate every model on every selected task."""
+    translate_lm_eval_flags(args)
     settings = settings_of(args)
     specs = models(args)
     selection = task_selection(args)
@@ -204,6 +207,7 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
         "level",
         "data_root",
         "judge",
+        "gen_kwargs",
         "output",
     ):
         value = getattr(args, name)
@@ -251,7 +255,10 @@ def task_selection(args: argparse.Namespace) -> Selection:
 
     settings = {key: value for key, value in flags.assignments(args.set).items() if not key.startswith("model.")}
     selection = flags.library(args).select(flags.comma_list(args.tasks))
-    return replace(selection, tasks=tuple(flags.with_task_settings(selection.tasks, settings)))
+    tasks = flags.with_task_settings(selection.tasks, settings)
+    if args.gen_kwargs is not None:
+        tasks = with_decoding(tasks, args.gen_kwargs)
+    return replace(selection, tasks=tuple(tasks))
 
 
 def _prepare(selection: Selection, settings: RunSettings, specs: Sequence[ModelSpec]) -> dict[bool, list[PreparedTask]]:

@@ -70,7 +70,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--set", action="append", default=[], metavar="A.B=C", help="change a field of the tasks")
     flags.add_scoring_flags(parser)
     flags.add_task_flags(parser)
-    parser.set_defaults(handler=score_command, batch_tokens=None)
+    parser.set_defaults(handler=score_command, batch_tokens=None, gen_kwargs=None)
 
 
 def score_command(args: argparse.Namespace) -> int:

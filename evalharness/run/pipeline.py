@@ -140,7 +140,8 @@ def evaluate(
                 samples, judged = ask_judge(judge, work.tasks, samples, kept, work.settings, on_event)
                 judge_records.append(judged)
         with clock.stage("score"):
-            progress.stage("scoring")
+            if judges:
+                progress.stage("scoring")
             scored = {task.name: score_samples(task, samples[task.name], progress) for task in work.tasks}
             results = [
                 task_record(
