@@ -28,6 +28,8 @@ Examples:
       two references a segment, and a parameter of the metric
   evalharness metric bleu -r refs.zh -p preds.zh --param tokenize=zh --json
       one JSON object: name, value, interval, n, signature, parts (the sums that the value is made of)
+  evalharness metric comet -r refs.txt -p preds.txt -s src.txt --param model=Unbabel/wmt22-comet-da --param source=source
+      a metric that reads what was translated as well
   my-system < source.txt | evalharness metric ter -r refs.txt -p -
       predictions from standard input
 
@@ -55,6 +57,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="correct segments; repeatable: several references a segment; - is standard input",
     )
     add("-p", "--predictions", required=True, metavar="FILE", help="segments to score; - is standard input")
+    add("-s", "--source", metavar="FILE", help="what was translated, for metrics that read it: their column `source`")
     add("--param", action="append", default=[], metavar="K=V", help="a parameter of the metric (repeatable)")
     add("--level", type=float, default=0.95, metavar="P", help="confidence level of the interval (default: 0.95)")
     add("--seed", type=flags.not_negative, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
@@ -73,7 +76,8 @@ def metric_command(args: argparse.Namespace) -> int:
             "--level", f"a confidence level lies between 0 and 1, got {args.level}", "write 0.95 for 95 %"
         )
     metric = _metric(args.name, args.param, trust_metric_code=args.trust_metric_code)
-    samples = _samples(args.references, args.predictions)
+    samples = _samples(args.references, args.predictions, args.source)
+    _require_source(metric, args.source)
     progress = ConsoleProgress()
     try:
         rows = _rows(metric, samples, args.predictions, progress)
@@ -115,15 +119,25 @@ def _metric(name: str, parameters: Sequence[str], *, trust_metric_code: bool) ->
     return metric
 
 
-def _samples(references: Sequence[str], predictions: str) -> list[Sample]:
+def _require_source(metric: Metric, source: str | None) -> None:
+    """Refuse a metric that reads a column of documents which these files do not make."""
+    given = () if source is None else ("source",)
+    lacking = [name for name in getattr(metric, "document_fields", ()) if name not in given]
+    if lacking:
+        what = f"metric `{metric.name}` reads the column `{lacking[0]}`, and the files make no such"
+        raise MetricError.at("metric", what, "give --source FILE, and --param source=source")
+
+
+def _samples(references: Sequence[str], predictions: str, source: str | None) -> list[Sample]:
     """Return one sample a line; raises DataError where files cannot be read or differ in length."""
     from evalharness.request import Document, Generated, RequestKey, Sample
 
-    if [*references, predictions].count(STDIN) > 1:
+    if [*references, predictions, source].count(STDIN) > 1:
         raise UserError.at(STDIN, "standard input can be read once", "name a file for the others")
     answers = _lines(predictions)
     correct = [_lines(name) for name in references]
-    for name, lines in zip(references, correct, strict=True):
+    sources = None if source is None else _lines(source)
+    for name, lines in [*zip(references, correct, strict=True), *([] if sources is None else [(str(source), sources)])]:
         if len(lines) != len(answers):
             what = f"{name} has {_counted(lines)}, {predictions} has {_counted(answers)}"
             raise DataError.at("", what, "line n of every file must belong together")
@@ -132,7 +146,7 @@ def _samples(references: Sequence[str], predictions: str) -> list[Sample]:
     return [
         Sample(
             task="metric",
-            document=Document(str(i), {}, ""),
+            document=Document(str(i), {} if sources is None else {"source": sources[i]}, ""),
             prompt="",
             references=tuple(lines[i] for lines in correct),
             responses=((Generated(RequestKey("metric", str(i)), answer, len(answer.split()), "eos"),),),

@@ -173,6 +173,30 @@ def test_environment_that_is_not_there_is_told_before_a_model_is_asked(tmp_path)
         task(tmp_path, [{"de": "a", "en": "b"}], {"name": "comet", "model": "m", "source": "de"})
 
 
+def test_plain_files_are_scored_with_their_source(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("s", "ein\nzwei drei\n"), ("r", "a b\na c\n"), ("p", "a b\na c\n"), ("short", "x\n")):
+        (tmp_path / name).write_text(text)
+    files = [
+        "metric",
+        "comet",
+        "-r",
+        "r",
+        "-p",
+        "p",
+        "--param",
+        "model=stand-in-regression",
+        "--param",
+        "source=source",
+    ]
+    assert main([*files, "-s", "s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["value"] == pytest.approx((0.1 + 0.01) / 2)
+    assert main(files) == 2
+    assert "give --source FILE" in capsys.readouterr().err
+    assert main([*files, "-s", "short"]) == 2
+    assert "short has 1 line, p has 2 lines" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("program", "mode", "message"),
     [
