@@ -53,13 +53,15 @@ def _logits(loaded: LoadedModel, rows: Sequence[ClassifyRow], *, n_padding: int 
     """Run the model on right-padded rows; returns float32 logits (B, n_labels)."""
     loaded = _with_padding_token(loaded, rows)
     ids, mask = padded([row.ids for row in rows], loaded)
-    arguments = {
+    arguments: dict[str, Any] = {
         "input_ids": pad(ids, (0, n_padding), value=loaded.pad_token_id),
         "attention_mask": pad(mask, (0, n_padding)),
     }
     if rows[0].segments and "token_type_ids" in loaded.parameters:
         segments, _ = padded([row.segments for row in rows], dataclasses.replace(loaded, pad_token_id=0))
         arguments["token_type_ids"] = pad(segments, (0, n_padding))
+    if "use_cache" in loaded.parameters:
+        arguments["use_cache"] = False  # nothing comes after this text: a decoder need not keep its states
     with torch.inference_mode():
         logits: torch.Tensor = loaded.model(**arguments).logits.float()
     config = loaded.model.config

@@ -216,6 +216,29 @@ def test_identity_and_token_counts_need_no_weights(classifiers, tmp_path):
     assert counts.prompt_tokens == sum(response.n_tokens for response in backend.run(requests))  # "x" was there before
 
 
+@pytest.mark.parametrize("name", ["bert", "llama-no-padding"])
+def test_an_adapter_of_a_classifier_brings_its_own_head(classifiers, tmp_path, name):
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(3)
+    base = AutoModelForSequenceClassification.from_pretrained(classifiers[name])
+    targets = ["query"] if name == "bert" else ["q_proj"]
+    adapted = peft.get_peft_model(base, peft.LoraConfig("SEQ_CLS", target_modules=targets, init_lora_weights=False))
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:  # the adapter and the copy of the head
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    adapted.eval().save_pretrained(tmp_path / "adapter")
+    request = Classify(RequestKey("t", "0"), "The quick brown fox", "and the dog")
+    inputs = loaded(classifiers[name])[1](request.text, request.text_pair, return_tensors="pt")
+    with torch.no_grad():
+        wanted = adapted(**inputs).logits[0].tolist()
+    others = [Classify(RequestKey("t", str(i)), text) for i, text in enumerate(TEXTS, 1)]
+    backend = opened(classifiers[name], adapter=str(tmp_path / "adapter"))
+    got = {response.key: response for response in backend.run([*others, request])}
+    assert list(got[request.key].logits) == pytest.approx(wanted, abs=TOLERANCE)
+    assert wanted != pytest.approx(plain(classifiers[name], request), abs=1e-2)
+
+
 def test_a_language_model_opened_as_classifier_is_refused(checkpoints):
     backend = opened(checkpoints["bert"], architecture="classifier")
     with pytest.raises(ModelError, match="lacks 4 of the tensors that a classifier model needs"):
