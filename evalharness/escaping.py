@@ -1,4 +1,4 @@
-"""Texts of strangers made harmless where they are shown: terminals, Markdown, XML, logs of build servers."""
+"""Texts of strangers made harmless where they are shown: terminals, Markdown, spreadsheets, XML, logs of build servers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def inert(text: str) -> str:
 def markdown(text: str) -> str:
     """Escape a text for a cell of a Markdown table: one line, no markup, no HTML."""
     return _MARKDOWN.sub(r"\\\1", html.escape(_CONTROL.sub(" ", text), quote=False))
+
+
+def spreadsheet(text: str) -> str:
+    """Prefix a text that a spreadsheet would run as a formula with an apostrophe; numbers stay as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text
 
 
 def unmentioned(text: str) -> str:

@@ -7,7 +7,10 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from evalharness.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +24,19 @@ BAR_SECONDS = 0.1
 def leave_stdout() -> None:
     """Send what is still to be printed nowhere: the reader, such as `head`, has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_output(output: str | None, text: str) -> None:
+    """Write a text to a file, or to standard output where none is named; raises StoreError if the file cannot be written."""
+    from evalharness.run.atomic import write_atomically
+
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(Path(output), text.encode("utf-8"))
+    except OSError as error:
+        raise StoreError.at(output, f"cannot be written: {error.strerror}") from error
 
 
 def stdout_console() -> Console:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from evalharness import __version__
-from evalharness.cli import board, metric, models, run, runs, score, setup, tasks
+from evalharness.cli import board, compare, metric, models, run, runs, score, setup, tasks
 from evalharness.cli.console import leave_stdout
 from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EvalHarnessError, UserError
 
@@ -20,6 +20,7 @@ Examples:
   evalharness metric bleu -r refs.txt -p preds.txt           two plain files, one segment a line
   evalharness tasks list                                     what can be asked
   evalharness runs list                                      what was stored
+  evalharness compare 9f31c2aa 77ab01cd                      which of two runs is better
 
 Exit codes: 0 success, 1 internal error or nothing could be scored, 2 a mistake in files or flags, 3 regression,
 4 inconclusive, 5 not comparable, 130 interrupted (start the same command again to go on).
@@ -37,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, score, metric, tasks, models, runs, board, setup):
+    for module in (run, score, metric, tasks, models, runs, compare, board, setup):
         module.register(subparsers)
     return parser
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalharness.cli.console import stdout_console
+from evalharness.cli.console import stdout_console, write_output
 from evalharness.cli.flags import RESULTS_VARIABLE
 from evalharness.cli.reproduce import reproduce_run
 from evalharness.cli.sample_text import sample_text
@@ -157,7 +157,7 @@ def export_runs(args: argparse.Namespace) -> int:
 
     store = _open(args)
     if args.format == "predictions":
-        _write(args.output, _predictions(store, args.run))
+        write_output(args.output, _predictions(store, args.run))
         return EXIT_OK
     if args.run:
         records = [store.load(run) for run in args.run]
@@ -167,7 +167,7 @@ def export_runs(args: argparse.Namespace) -> int:
         for entry in entries:
             if entry.state == "corrupt":
                 print(inert(f"left out: {entry.where} is corrupt: {entry.reason}"), file=sys.stderr)
-    _write(args.output, FORMATS[args.format](rows_of(records)))
+    write_output(args.output, FORMATS[args.format](rows_of(records)))
     return EXIT_OK
 
 
@@ -178,20 +178,6 @@ def _predictions(store: ResultStore, runs: Sequence[str]) -> str:
         what = f"--format predictions writes the responses of one run, and {len(runs)} are named"
         raise StoreError.at("runs export", what, "name one: evalharness runs export RUN --format predictions")
     return to_predictions(store.samples(runs[0]))
-
-
-def _write(output: str | None, text: str) -> None:
-    from pathlib import Path
-
-    from evalharness.run.atomic import write_atomically
-
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        write_atomically(Path(output), text.encode("utf-8"))
-    except OSError as error:
-        raise StoreError.at(output, f"cannot be written: {error.strerror}") from error
 
 
 def _open(args: argparse.Namespace) -> ResultStore:

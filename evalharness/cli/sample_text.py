@@ -13,6 +13,20 @@ SHOWN_CHARACTERS = 2000
 
 def sample_text(sample: Mapping[str, Any], *, full: bool = False) -> str:
     """Return one stored sample, as `ResultStore.samples` yields it, as lines of text; full: long texts as a whole."""
+    return block(f"{sample['task']} · document {sample['document_id']}", sample_parts(sample, full=full))
+
+
+def block(title: str, parts: Mapping[str, str]) -> str:
+    """Return named texts below a title, those that are empty left out."""
+    lines = [f"--- {title}"]
+    for name, text in parts.items():
+        if text:
+            lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
+    return inert("\n".join(lines))
+
+
+def sample_parts(sample: Mapping[str, Any], *, full: bool = False) -> dict[str, str]:
+    """Return what is known of one stored sample as texts by name; they are not inert yet."""
 
     def shown(text: str) -> str:
         return text if full else _cut(text)
@@ -20,7 +34,7 @@ def sample_text(sample: Mapping[str, Any], *, full: bool = False) -> str:
     prompt = sample["prompt"]
     if not isinstance(prompt, str):
         prompt = "\n".join(f"<{message['role']}> {message['text']}" for message in prompt)
-    parts = {
+    return {
         "prompt": shown(prompt),
         "choices": "\n".join(sample["choices"]),
         "references": "\n".join(map(shown, sample["references"])),
@@ -36,11 +50,6 @@ def sample_text(sample: Mapping[str, Any], *, full: bool = False) -> str:
         "error": sample["error"] or "",
         "scores": "\n".join(f"{name}: {row}" for name, row in sorted(sample["scores"].items())),
     }
-    lines = [f"--- {sample['task']} · document {sample['document_id']}"]
-    for name, text in parts.items():
-        if text:
-            lines += [f"{name}:", *("  " + line for line in text.split("\n"))]
-    return inert("\n".join(lines))
 
 
 def _cut(text: str) -> str:

@@ -158,7 +158,7 @@ def _inference(paired: Paired, found: Valuation, question: Question) -> Inferenc
         differences = found.of_sums(other) - found.of_sums(one)  # a row alone has its document's value
         if is_right_or_wrong(paired, found):
             return of_right_or_wrong(differences, found.bounds[1] - found.bounds[0], clusters, question)
-        return of_means(differences, clusters, question)
+        return of_means(differences, found.bounds[1] - found.bounds[0], clusters, question)
     slope = _slope(found.of_sums, scale_of(paired.baseline.result)) if found.aggregation == "ratio" else None
     if slope is not None:
         return of_ratios(one, other, slope, clusters, question)

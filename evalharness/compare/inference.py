@@ -26,6 +26,7 @@ from evalharness.stats.paired import (
     ratio_difference,
     ratio_difference_interval,
     ratio_difference_test,
+    unchanged_interval,
 )
 from evalharness.stats.randomisation import approximate_randomization, sign_flip_test
 from evalharness.stats.resampling import PairedBootstrap, paired_bootstrap, paired_bootstrap_of_rows
@@ -99,10 +100,21 @@ def of_right_or_wrong(differences: FloatArray, width: float, clusters: Clusters,
     return _stretched(inference, width)
 
 
-def of_means(differences: FloatArray, clusters: Clusters, question: Question) -> Inference:
-    """Infer from (n,) differences of any size: Student's t, cluster-robust with clusters; few units get a sign-flip test."""
+def of_means(differences: FloatArray, width: float, clusters: Clusters, question: Question) -> Inference:
+    """Infer from (n,) differences of any size: Student's t, cluster-robust with clusters; few units get a sign-flip test.
+
+    width: of the metric's range, infinite where it has none. Where nothing changed it bounds what n documents exclude.
+    """
+    n_units = len(differences) if clusters is None else len(np.unique(clusters))
+    is_unchanged = not differences.any() and math.isfinite(width)
+
+    def interval(level: float) -> Interval | Absent:
+        if is_unchanged:
+            return unchanged_interval(n_units, width, level=level)
+        return paired_mean_interval(differences, clusters, level=level)
+
     return _inferred(
-        question.intervals(lambda level: paired_mean_interval(differences, clusters, level=level)),
+        question.intervals(interval),
         _tests_of_mean(differences, clusters, question),
         paired_mean_difference(differences, clusters),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
-from evalharness.escaping import markdown
+from evalharness.escaping import markdown, spreadsheet
 from evalharness.run.digits import decimals_of, shown_value
 from evalharness.run.record import MetricResult, RunRecord, TaskRecord, canonical_json
 
@@ -99,15 +99,16 @@ def to_json(rows: Sequence[Row]) -> str:
 def to_csv(rows: Sequence[Row]) -> str:
     """Return comma-separated values with full precision; what is not known is empty.
 
-    A text that a spreadsheet would run as a formula is prefixed with an apostrophe:
-    https://owasp.org/www-community/attacks/CSV_Injection
+    A text that a spreadsheet would run as a formula is prefixed with an apostrophe.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     for row in rows:
         values = asdict(row)
-        writer.writerow([_inert(values[name] or "") if name in _TEXT_COLUMNS else values[name] for name in _COLUMNS])
+        writer.writerow(
+            [spreadsheet(values[name] or "") if name in _TEXT_COLUMNS else values[name] for name in _COLUMNS]
+        )
     return buffer.getvalue()
 
 
@@ -162,16 +163,6 @@ def _cells(row: Row, columns: Sequence[str], escape: Callable[[str], str]) -> li
         return escape(_CONTROL.sub(" ", str(value)))
 
     return [cell(name) for name in columns]
-
-
-def _inert(text: str) -> str:
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return "'" + text
-    return text
 
 
 def _escape_latex(text: str) -> str:

@@ -19,8 +19,8 @@ _HEADS = ("metric", "value", "interval", "n")
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Rows that belong to one task or group, each with its note, which is empty where there is nothing to say."""
+class Block:
+    """Rows that belong together, such as those of one task, each with its note, which is empty if there is nothing to say."""
 
     name: str
     rows: tuple[tuple[str, ...], ...]
@@ -47,18 +47,18 @@ def results_table(record: RunRecord) -> ResultsTable:
     for group in (each for each in record.groups if each.metrics):
         weights = "equal weights" if group.weighting == "tasks" else f"weighted by {group.weighting}"
         groups.append(_block(group.name, group.metrics, [f"mean of {len(group.tasks)} tasks, {weights}"]))
-    table = _table(record.model.name)
+    table = empty_table(record.model.name)
     for name in ("task", "metric"):
         table.add_column(name, overflow="fold")
     for column, name in enumerate(_HEADS[1:], 1):
-        _add_number_column(table, name, [row[column] for block in (*tasks, *groups) for row in block.rows])
-    _add_notes_column(table, (note for block in (*tasks, *groups) for note in block.notes))
+        add_number_column(table, name, [row[column] for block in (*tasks, *groups) for row in block.rows])
+    add_notes_column(table, (note for block in (*tasks, *groups) for note in block.notes))
     for block in tasks:
         _add_rows(table, block)
     for block in groups:
         table.add_section()
         _add_rows(table, block)
-    return ResultsTable(table, _narrow(record.model.name, _HEADS, [*tasks, *groups]))
+    return ResultsTable(table, narrow_table(record.model.name, _HEADS, [*tasks, *groups]))
 
 
 def comparison_table(records: Sequence[RunRecord]) -> ResultsTable:
@@ -74,7 +74,7 @@ def comparison_table(records: Sequence[RunRecord]) -> ResultsTable:
         f"{name}\n{record.run_id}" if names.count(name) > 1 else name
         for name, record in zip(names, records, strict=True)
     ]
-    table = _table(title)
+    table = empty_table(title)
     for name in ("task", "metric"):
         table.add_column(name, overflow="fold")
     by_run = [{task.name: task for task in record.tasks} for record in records]
@@ -88,16 +88,17 @@ def comparison_table(records: Sequence[RunRecord]) -> ResultsTable:
         note = "; ".join(_mismatches(present))
         rows.append([name, metric, *map(" ".join, cells), note])
         labelled = tuple((label.replace("\n", " "), *pair) for label, pair in zip(labels, cells, strict=True))
-        blocks.append(_Block(f"{name}: {metric}", labelled, (*[""] * (len(cells) - 1), note)))
+        blocks.append(Block(f"{name}: {metric}", labelled, (*[""] * (len(cells) - 1), note)))
     for column, label in enumerate(labels, 2):
-        _add_number_column(table, label, [row[column] for row in rows])
-    _add_notes_column(table, (row[-1] for row in rows))
+        add_number_column(table, label, [row[column] for row in rows])
+    add_notes_column(table, (row[-1] for row in rows))
     for row in rows:
         table.add_row(*map(Text, row))
-    return ResultsTable(table, _narrow(title, ("model", "value", "interval"), blocks))
+    return ResultsTable(table, narrow_table(title, ("model", "value", "interval"), blocks))
 
 
-def _table(title: str) -> Table:
+def empty_table(title: str) -> Table:
+    """Return a table without columns, in the style that all tables of results have."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -106,7 +107,8 @@ def _table(title: str) -> Table:
     return Table(title=Text(title, style="bold"), box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
 
 
-def _add_number_column(table: Table, name: str, cells: Iterable[str]) -> None:
+def add_number_column(table: Table, name: str, cells: Iterable[str]) -> None:
+    """Add a column that is never broken; cells: the texts that will stand in it."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -115,19 +117,20 @@ def _add_number_column(table: Table, name: str, cells: Iterable[str]) -> None:
     table.add_column(Text(name), justify="right", no_wrap=True, min_width=widest)
 
 
-def _add_notes_column(table: Table, notes: Iterable[str]) -> None:
+def add_notes_column(table: Table, notes: Iterable[str]) -> None:
+    """Add the last column, which is broken where room is short; notes: the texts that will stand in it."""
     longest = max(map(len, notes), default=0)
     table.add_column("notes", overflow="fold", min_width=min(_NOTE_CHARACTERS, longest))
 
 
-def _add_rows(table: Table, block: _Block) -> None:
+def _add_rows(table: Table, block: Block) -> None:
     from rich.text import Text
 
     for index, (row, note) in enumerate(zip(block.rows, block.notes, strict=True)):
         table.add_row(*map(Text, ("" if index else block.name, *row, note)))
 
 
-def _narrow(title: str, heads: Sequence[str], blocks: Sequence[_Block]) -> RenderableType:
+def narrow_table(title: str, heads: Sequence[str], blocks: Sequence[Block]) -> RenderableType:
     """Return blocks below each other: a name, rows in columns that align over all blocks, notes on lines of their own."""
     from rich.cells import cell_len
     from rich.console import Group
@@ -155,10 +158,10 @@ def _narrow(title: str, heads: Sequence[str], blocks: Sequence[_Block]) -> Rende
     return Group(*parts, "")
 
 
-def _block(name: str, metrics: Sequence[MetricResult], notes: Sequence[str]) -> _Block:
+def _block(name: str, metrics: Sequence[MetricResult], notes: Sequence[str]) -> Block:
     """Return the rows of a task or group; notes: what is said of the whole, beside its first metric."""
     own = [[*(() if index else notes), *_metric_notes(metric)] for index, metric in enumerate(metrics)]
-    return _Block(name, tuple(tuple(_metric_cells(metric)) for metric in metrics), tuple(map("; ".join, own)))
+    return Block(name, tuple(tuple(_metric_cells(metric)) for metric in metrics), tuple(map("; ".join, own)))
 
 
 def _metric_cells(metric: MetricResult) -> list[str]:
