@@ -57,7 +57,7 @@ def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge",
         metavar="MODEL",
-        help="the model that metrics ask where they name none: a path, hub id or registered name",
+        help="the model that metrics ask where they name none, as for -m of run; NAME=MODEL,FIELD=VALUE sets fields of it",
     )
     parser.add_argument(
         "--no-resume", action="store_true", help="start over, even if an unfinished run of the same work exists"

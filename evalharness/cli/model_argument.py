@@ -105,6 +105,21 @@ def models(args: argparse.Namespace) -> list[ModelSpec]:
     return specs
 
 
+def judge_model(args: argparse.Namespace) -> ModelSpec | None:
+    """Find the model that `--judge` gives to metrics, in the words of `-m`, on the device of the run; None without one.
+
+    Raises ModelError.
+    """
+    if args.judge is None:
+        return None
+    device = getattr(args, "device", None)
+    try:
+        return _resolved(model_argument(args.judge), {} if device is None else {"device": device})
+    except UserError as fault:
+        found = [Problem(one.where.replace("--model", "--judge"), one.what, one.fix) for one in fault.problems]
+        raise ModelError(found) from None
+
+
 def _resolved(argument: ModelArgument, overrides: dict[str, Any]) -> ModelSpec:
     from evalharness.model.registry import name_of_directory, resolve_model, with_overrides
 

@@ -12,7 +12,7 @@ from evalharness.errors import EXIT_OK, StoreError
 from evalharness.escaping import inert
 
 if TYPE_CHECKING:
-    from evalharness.run.record import RunRecord
+    from evalharness.run.record import ModelRecord, RunRecord
     from evalharness.run.store import ResultStore
 
 #: Subcommands that `reproduce --go` may start: a record is data, and must not be able to start anything else.
@@ -92,13 +92,16 @@ def _changes(record: RunRecord) -> Mapping[str, tuple[str, str]]:
 
     path = str(record.model.identity.get("path") or "")
     changes = dict(differences(record.provenance, collect(path)))
-    then, now = record.model.identity.get("weights"), _weights(record, path)
-    if path and then is not None and now != then:
-        changes["fingerprint of the weights"] = (str(then), now or "not found at its path")
+    for model in (record.model, *(judge.model for judge in record.judges)):
+        path = str(model.identity.get("path") or "")
+        then, now = model.identity.get("weights"), _weights(model, path)
+        if path and then is not None and now != then:
+            of = "" if model is record.model else f" of the judge {model.name}"
+            changes[f"fingerprint of the weights{of}"] = (str(then), now or "not found at its path")
     return changes
 
 
-def _weights(record: RunRecord, path: str) -> str | None:
+def _weights(model: ModelRecord, path: str) -> str | None:
     from pathlib import Path
 
     from evalharness.engine.fingerprint import weight_facts, weight_files
@@ -106,5 +109,5 @@ def _weights(record: RunRecord, path: str) -> str | None:
     folder = Path(path).expanduser()
     if not path or not folder.is_dir():
         return None
-    files = weight_files(folder, allow_pickle=record.model.spec.get("allow_pickle") is True)
+    files = weight_files(folder, allow_pickle=model.spec.get("allow_pickle") is True)
     return weight_facts(files).fingerprint if files else None

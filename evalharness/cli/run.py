@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from evalharness.cli import flags
 from evalharness.cli.lm_eval_flags import add_lm_eval_flags, translate_lm_eval_flags, with_decoding
-from evalharness.cli.model_argument import model_argument, models
+from evalharness.cli.model_argument import judge_model, model_argument, models
 from evalharness.errors import EXIT_INTERNAL, EXIT_OK, StoreError, UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ Examples:
       one model with two settings, under names of their own
   evalharness run -m gpt2 -t demo_arithmetic --set output.generate.temperature=0.7 --set model.card.family=mine
       change any field of the tasks, or (model.) of the model's registration
+  evalharness run -m ./checkpoint -t my_task.yaml --judge ./judge,chat_template=own
+      a task whose metrics ask a model, which is loaded once the first has answered
   evalharness run -m ./checkpoint -t demo --dry-run
       count documents, requests and tokens, show first prompts and estimate the time; ask nothing
 
@@ -148,7 +150,8 @@ def _evaluate(
     settings: RunSettings,
 ) -> int:
     from evalharness.cli.console import ConsoleProgress, stdout_console
-    from evalharness.run.pipeline import Work, evaluate, refuse_early
+    from evalharness.run.opening import refuse_early
+    from evalharness.run.pipeline import Work, evaluate
     from evalharness.run.store import ResultStore
     from evalharness.run.table import comparison_table, results_table
 
@@ -195,6 +198,7 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
 
     tasks = ",".join(map(flags.absolute, flags.comma_list(args.tasks)))
     command = ["run", "--model", model_argument(model).repeatable(), "--tasks", tasks]
+    command += ["--judge", model_argument(args.judge).repeatable()] if args.judge else []
     for name in (
         "limit",
         "shots",
@@ -206,13 +210,12 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
         "seed",
         "level",
         "data_root",
-        "judge",
         "gen_kwargs",
         "output",
     ):
         value = getattr(args, name)
         if value is not None:
-            is_path = name in ("adapter", "chat_template", "data_root", "judge", "output")
+            is_path = name in ("adapter", "chat_template", "data_root", "output")
             command += [
                 f"--{name.replace('_', '-')}",
                 flags.absolute(str(value), made=name == "output") if is_path else str(value),
@@ -244,7 +247,7 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
         resume=not args.no_resume,
         unsafe_code_execution=args.unsafe_code_execution,
         trust_metric_code=args.trust_metric_code,
-        judge=args.judge,
+        judge=judge_model(args),
         judge_device=getattr(args, "device", None),
     )
 

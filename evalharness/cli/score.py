@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalharness.cli import flags
+from evalharness.cli.model_argument import model_argument
 from evalharness.cli.run import exit_code, require_writable, settings_of, task_selection
 from evalharness.errors import ModelError, UserError
 
@@ -33,6 +34,8 @@ Examples:
       the first 100 documents of an Inspect log
   evalharness score -t my_task.yaml -p 9f31c2aa --set 'metrics=["chrf"]'
       the answers of a stored run, with another metric
+  evalharness score -t my_task.yaml -p 9f31c2aa --judge ./other-judge,chat_template=own
+      the same answers, rated by another model, which is asked through its chat template
 
 A document without a prediction, two predictions for one question, and a prediction for an unknown document are errors, and
 nothing is stored. docs/models.md describes the files.
@@ -67,7 +70,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="DIR",
         help="where runs are stored and found (default: results)",
     )
-    add("--set", action="append", default=[], metavar="A.B=C", help="change a field of the tasks")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        help="change a field of the tasks",
+    )
     flags.add_scoring_flags(parser)
     flags.add_task_flags(parser)
     parser.set_defaults(handler=score_command, batch_tokens=None, gen_kwargs=None)
@@ -158,7 +167,8 @@ def _backend(spec: ModelSpec, engine: EngineSettings, source: Source, matched: M
 def _command(args: argparse.Namespace) -> list[str]:
     """Return the arguments that repeat this, whatever the environment's defaults are then."""
     command = ["score", "--tasks", ",".join(args.tasks), "--predictions", args.predictions]
-    for name in ("format", "name", "limit", "shots", "seed", "level", "data_root", "judge", "output"):
+    command += ["--judge", model_argument(args.judge).repeatable()] if args.judge else []
+    for name in ("format", "name", "limit", "shots", "seed", "level", "data_root", "output"):
         value = getattr(args, name)
         if value is not None:
             command += [f"--{name.replace('_', '-')}", str(value)]

@@ -213,7 +213,7 @@ def _preview(args: argparse.Namespace) -> int:
     )
     selection = flags.library(args).select([args.name])
     for task in prepare_all(selection.tasks, settings, chat=args.chat):
-        for request in _all_requests(task):
+        for request in (*_all_requests(task), *_questions(task, chat=args.chat)):
             shown = describe(request)
             print(json.dumps(shown, ensure_ascii=False) if args.json else _readable(shown))
     return EXIT_OK
@@ -236,8 +236,17 @@ def _all_requests(task: PreparedTask) -> Iterator[Request]:
                 )
 
 
+def _questions(task: PreparedTask, *, chat: bool) -> Iterator[Request]:
+    """Yield what metrics would ask a model about the references, were they the answers."""
+    from evalharness.run.questions import asking, trial_questions
+
+    for _, spec, metric in asking(task.metrics):
+        yield from trial_questions(task.asked, spec.label, metric, task=task.task, chat=chat)
+
+
 def _readable(shown: Any) -> str:
-    key = f"{shown['task']} document {shown['document_id']} slot {shown['slot']} repeat {shown['repeat']}: {shown['kind']}"
+    by = f" metric {shown['metric']}" if "metric" in shown else ""
+    key = f"{shown['task']}{by} document {shown['document_id']} slot {shown['slot']} repeat {shown['repeat']}: {shown['kind']}"
     prompt = shown["prompt"]
     if not isinstance(prompt, str):
         prompt = "\n".join(f"[{turn['role']}] {turn['text']}" for turn in prompt)

@@ -6,14 +6,14 @@ A judge is asked like any model: see `evalharness.metric.base.Asks`. Its prompts
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalharness.errors import EngineError
-from evalharness.metric.base import STRICT, Mean, question_key, signature_of
+from evalharness.metric.base import STRICT, Mean, ZeroToOne, question_key, signature_of
 from evalharness.metric.questions import question_context, short_hash, template_of
 from evalharness.metric.reading import answer_of, judgements_of
 from evalharness.request import (
@@ -152,6 +152,119 @@ class JudgeRating(_Judgement):
     def signature(self) -> str:
         """Name all parameters; the prompts by their hashes."""
         return signature_of(self, prompt=short_hash(self.prompt), system=short_hash(self.system))
+
+
+#: Who is preferred in one order: the evaluated model's answer, the other one, or neither.
+_Winner = Literal["answer", "other", "neither"]
+_CREDITS: dict[_Winner, float] = {"answer": 1.0, "other": 0.0, "neither": 0.5}
+#: What the letter of a verdict says when the evaluated model's answer stands first (as A), and when it stands second.
+_WINNERS: tuple[dict[str, _Winner], dict[str, _Winner]] = (
+    {"A": "answer", "B": "other", "C": "neither"},
+    {"A": "other", "B": "answer", "C": "neither"},
+)
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Comparison(_Judgement, ZeroToOne):
+    """What the metrics have in common whose judge compares an answer with a given one, once in each order.
+
+    prompt: a template that sees what that of `JudgeRating` does, but for the answer: ``answer_a`` and ``answer_b`` instead,
+    so that it cannot say which of them is whose. against: a template of the other answer, such as a column of a baseline's
+    outputs. pattern: its last match's first group in the judge's text is A, B or C (C: neither is better). A text without a
+    verdict fails the document; an answer that the filters did not find is not shown to the judge, and loses in both orders.
+    """
+
+    prompt: str = PAIR_PROMPT
+    against: str = "{{ reference }}"
+    pattern: str = r"\[\[(A|B|C)\]\]"
+
+    @model_validator(mode="after")
+    def _templates_make_sense(self) -> Self:
+        _check_pattern(self.pattern)
+        names = template_of(self.prompt, "prompt").names
+        if not {"answer_a", "answer_b"} <= names:
+            raise ValueError("prompt: the judge needs both answers; write {{ answer_a }} and {{ answer_b }}")
+        if "answer" in names:
+            raise ValueError(
+                'prompt: `answer` would say whose it is; a column of this name is {{ document["answer"] }}'
+            )
+        if "answer" in template_of(self.against, "against").names:
+            raise ValueError(
+                'against: `answer` is the one to compare; a column of this name is {{ document["answer"] }}'
+            )
+        return self
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """Ask twice: with the answer as A, and with the answer as B."""
+        answer = answer_of(sample)
+        if answer is None:
+            return ()
+        context, name = question_context(sample), sample.document.id
+        other = template_of(self.against, "against").render(context, name)
+        prompt = template_of(self.prompt, "prompt")
+        return [
+            self._request(sample, slot, prompt.render({**context, "answer_a": first, "answer_b": second}, name))
+            for slot, (first, second) in enumerate(((answer, other), (other, answer)))
+        ]
+
+    def signature(self) -> str:
+        """Name all parameters; the prompts by their hashes."""
+        return signature_of(self, prompt=short_hash(self.prompt), system=short_hash(self.system))
+
+    def _winners(self, sample: Sample) -> tuple[_Winner, _Winner]:
+        """Return who won in each order; raises ValueError if a verdict cannot be read."""
+        if answer_of(sample) is None:
+            return ("other", "other")
+        first, second = (
+            self._winner(response, winners) for response, winners in zip(judgements_of(sample), _WINNERS, strict=True)
+        )
+        return first, second
+
+    def _winner(self, response: Response, winners: Mapping[str, _Winner]) -> _Winner:
+        letter = _last_match(self.pattern, response, "verdict")
+        if letter not in winners:
+            raise ValueError(f"the judge's verdict {letter!r} is none of A, B and C")
+        return winners[letter]
+
+
+@dataclass(frozen=True, config=STRICT)
+class JudgeWinRate(_Comparison):
+    """The share of answers that a judge prefers to a given one, half a win for a tie (Zheng et al. 2023, arXiv:2306.05685).
+
+    A win needs both orders to agree, for judges favour a place. inconsistent: what it counts where they do not: ``half`` a
+    win, a tie, as in section 3.4 there; ``mean`` the mean of the two orders; ``loss`` nothing.
+    See `_Comparison` for the other parameters.
+    """
+
+    inconsistent: Literal["half", "mean", "loss"] = "half"
+
+    name: ClassVar[str] = "judge_win_rate"
+    columns: ClassVar[tuple[str, ...]] = ("wins", "count")
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1, 0.5 or 0 wins, 1); with ``inconsistent: mean`` also quarters. Raises ValueError as `_Comparison` says."""
+        first, second = self._winners(sample)
+        if first == second:
+            return (_CREDITS[first], 1.0)
+        mean = (_CREDITS[first] + _CREDITS[second]) / 2
+        return ({"half": 0.5, "mean": mean, "loss": 0.0}[self.inconsistent], 1.0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class JudgePositionConsistency(_Comparison):
+    """The share of documents on which the judge's verdict is the same in both orders (Zheng et al. 2023, section 3.3).
+
+    It says how far the judge can be trusted, not how good the model is. Beside `judge_win_rate` with the same parameters it
+    costs nothing: equal questions are asked once. An answer that was not found loses in both orders, unasked.
+    """
+
+    name: ClassVar[str] = "judge_position_consistency"
+    columns: ClassVar[tuple[str, ...]] = ("consistent", "count")
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (1 or 0, 1). Raises ValueError as `_Comparison` says."""
+        first, second = self._winners(sample)
+        return (float(first == second), 1.0)
 
 
 def _check_pattern(pattern: str) -> None:

@@ -49,15 +49,14 @@ def find_judges(
     for task in tasks:
         for position, spec, metric in asking(task.metrics):
             where = task.task.where("metrics", position)
-            name = metric.model if metric.model is not None else settings.judge
-            if name is None and may_lack:
+            if metric.model is None and settings.judge is None and may_lack:
                 continue
-            if name is None:
+            if metric.model is None and settings.judge is None:
                 what = f"metric `{spec.label}` of task `{task.name}` asks a model, and none is given"
                 problems.append(Problem(where, what, "add --judge MODEL, or `model:` to the metric"))
                 continue
             try:
-                model = resolve_model(name, {"device": settings.judge_device} if settings.judge_device else {})
+                model = _model_of(metric, settings)
             except ModelError as fault:
                 what = f"metric `{spec.label}` of task `{task.name}`: "
                 problems += [Problem(where, what + problem.what, problem.fix) for problem in fault.problems]
@@ -69,6 +68,12 @@ def find_judges(
     if problems:
         raise MetricError(problems)
     return found
+
+
+def _model_of(metric: Asks, settings: RunSettings) -> ModelSpec:
+    if metric.model is None and settings.judge is not None:
+        return settings.judge
+    return resolve_model(metric.model or "", {"device": settings.judge_device} if settings.judge_device else {})
 
 
 def open_judges(tasks: Sequence[PreparedTask], settings: RunSettings) -> tuple[Judge, ...]:
@@ -246,7 +251,7 @@ def signature_with(metric: Metric, judge: Judge) -> str:
     facts += [identity.dtype] if identity.dtype else []
     facts += [f"{quantisation}"] if (quantisation := identity.extra.get("quantisation")) else []
     facts += [f"adapter {identity.adapter[:12]}"] if identity.adapter else []
-    facts += [f"chat {identity.chat_template[:12]}"] if identity.chat_template and judge.spec.uses_chat else []
+    facts += [f"chat {(identity.chat_template or 'unknown')[:12]}"] if judge.spec.uses_chat else []
     changed: Any = dataclasses.replace(metric, model=",".join(facts))  # type: ignore[type-var]  # see `Asks`
     return str(changed.signature())
 

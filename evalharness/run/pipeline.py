@@ -7,20 +7,19 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from evalharness.backend import open_backend
 from evalharness.backend.protocol import Backend, BackendFactory, EngineSettings
-from evalharness.errors import ModelError, Problem, UserError
 from evalharness.model.spec import ModelSpec
 from evalharness.run.asking import Kept, ask_steps
-from evalharness.run.capabilities import check_capabilities
 from evalharness.run.journal import Journal
-from evalharness.run.judging import Judge, ask_judge, model_record, open_judges, signatures
+from evalharness.run.judging import Judge, ask_judge, model_record, signatures
 from evalharness.run.masking import mask_arguments
+from evalharness.run.opening import open_models
 from evalharness.run.preparation import PreparedTask, RunSettings
 from evalharness.run.progress import Progress, Silent
 from evalharness.run.provenance import collect, harness_git_state, package_versions, peak_memory_bytes
@@ -115,7 +114,8 @@ def evaluate(
     progress.stage(f"loading {spec.name}")
     with ExitStack() as exits:
         with clock.stage("open"):
-            judges, backend = _open(spec, work, opener, EngineSettings(work.settings.batch_tokens, on_event))
+            engine = EngineSettings(work.settings.batch_tokens, on_event)
+            judges, backend = open_models(spec, work.tasks, work.settings, opener, engine)
             loaded = exits.enter_context(ExitStack())
             loaded.callback(backend.close)
             sandbox = exits.enter_context(_sandbox_for(work))
@@ -161,33 +161,6 @@ def evaluate(
     return Outcome(record, directory.where, n_resumed)
 
 
-def _open(
-    spec: ModelSpec, work: Work, opener: BackendFactory, engine: EngineSettings
-) -> tuple[tuple[Judge, ...], Backend]:
-    """Look at the models that metrics ask, and open the evaluated one.
-
-    Raises UserError with the problems of all of them: hours later would be too late to learn that a judge cannot be found.
-    """
-    problems: list[Problem] = []
-    judges: tuple[Judge, ...] = ()
-    try:
-        judges = open_judges(work.tasks, work.settings)
-    except UserError as fault:
-        problems.extend(fault.problems)
-    try:
-        backend = opener(spec, engine)
-    except UserError as fault:
-        raise ModelError([*problems, *fault.problems]) from fault
-    try:
-        check_capabilities(backend, spec, work.tasks)
-    except ModelError as fault:
-        problems.extend(fault.problems)
-    if problems:
-        backend.close()
-        raise ModelError(problems)
-    return judges, backend
-
-
 @contextmanager
 def _sandbox_for(work: Work) -> Iterator[Sandbox | None]:
     """Open a sandbox if a task runs programs, before the model is asked: without one its answers could not be judged."""
@@ -196,29 +169,6 @@ def _sandbox_for(work: Work) -> Iterator[Sandbox | None]:
         return
     with open_sandbox(allow_unsafe=work.settings.unsafe_code_execution) as sandbox:
         yield sandbox
-
-
-def refuse_early(
-    specs: Sequence[ModelSpec], tasks: Mapping[bool, Sequence[PreparedTask]], settings: RunSettings
-) -> None:
-    """Open every model and see that it can answer its tasks (`tasks`: by whether it uses chat turns), before any is asked.
-
-    A mistake in the last of several models must not show up only after the others ran for hours. Raises ModelError with the
-    problems of all models.
-    """
-    problems: list[Problem] = []
-    try:
-        open_judges(next(iter(tasks.values())), settings)  # they are the same whatever the prompts
-    except UserError as fault:
-        problems.extend(fault.problems)
-    for spec in specs:
-        try:
-            with closing(open_backend(spec, EngineSettings())) as backend:
-                check_capabilities(backend, spec, tasks[spec.uses_chat])
-        except ModelError as fault:
-            problems.extend(fault.problems)
-    if problems:
-        raise ModelError(problems)
 
 
 def _directory(
@@ -232,7 +182,11 @@ def _directory(
         "versions": {name: versions.get(name) for name in ("evalharness", "torch", "transformers", "tokenizers")},
         "model": dataclasses.asdict(backend.identity()),
         "judges": [
-            {"model": dataclasses.asdict(judge.identity), "metrics": [list(asker) for asker in judge.askers]}
+            {
+                "model": dataclasses.asdict(judge.identity),
+                "chat": judge.spec.uses_chat,
+                "metrics": [list(asker) for asker in judge.askers],
+            }
             for judge in judges
         ],
         "tasks": {
@@ -264,9 +218,9 @@ def _plain_settings(settings: RunSettings) -> dict[str, Any]:
         "level",
         "unsafe_code_execution",
         "trust_metric_code",
-        "judge",
     )
-    return {name: getattr(settings, name) for name in names}
+    judge = None if settings.judge is None else settings.judge.name
+    return {**{name: getattr(settings, name) for name in names}, "judge": judge}
 
 
 def _requests_hash(tasks: Sequence[PreparedTask]) -> str:
@@ -333,4 +287,4 @@ def _record(
     )
 
 
-__all__ = ["Outcome", "SampleRecord", "Work", "evaluate", "refuse_early"]
+__all__ = ["Outcome", "SampleRecord", "Work", "evaluate"]

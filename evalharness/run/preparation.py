@@ -12,6 +12,7 @@ from pathlib import Path
 from evalharness.errors import MetricError, Problem, TaskError, UserError, suggest
 from evalharness.metric.base import Metric
 from evalharness.metric.registry import METRICS, build_metric
+from evalharness.model.spec import ModelSpec
 from evalharness.request import Compress, Document, Generate, Request, Score, ScoreText
 from evalharness.run.questions import refuse_unaskable
 from evalharness.task.documents import data_hash, read_split
@@ -31,8 +32,8 @@ class RunSettings:
     limit: documents a task, None for all. shots: overrides the tasks' own count. level: of the intervals.
     data_root: folder with local copies of hub data. unsafe_code_execution: run programs even where no
     sandbox works. trust_metric_code: run the programs that metrics name. resume: go on with an unfinished run of the same
-    work. judge: the model, as ``-m`` would accept it, for metrics that ask one and name none; judge_device: where models that
-    metrics ask run, None for their own device.
+    work. judge: the model for metrics that ask one and name none; judge_device: where those run that metrics name, None for
+    their own device.
     """
 
     limit: int | None = None
@@ -44,7 +45,7 @@ class RunSettings:
     resume: bool = True
     unsafe_code_execution: bool = False
     trust_metric_code: bool = False
-    judge: str | None = None
+    judge: ModelSpec | None = None
     judge_device: str | None = None
 
 

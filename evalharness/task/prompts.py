@@ -355,6 +355,8 @@ def describe(request: Request) -> Mapping[str, Any]:
     """Return a request as plain data: task, document_id, slot, repeat, kind, prompt, continuation or generation."""
     key = request.key
     base = {"task": key.task, "document_id": key.document_id, "slot": key.slot, "repeat": key.repeat}
+    if key.metric:
+        base["metric"] = key.metric
     match request:
         case Generate(prompt=prompt, decoding=decoding, seed=seed):
             settings = {name: getattr(decoding, name) for name in type(decoding).__slots__}

@@ -181,6 +181,7 @@ _CHOOSE = "def choose(a, b):\n    if a > b:\n        best = a\n    else:\n      
 _CONSENSUS = {"agreement", "best_of_k", "maj_at_k", "pass_at_k", "pass_power_k"}
 _LABELS = {"f1", "mcc"}
 _RANKS = {"auprc", "auroc"}
+_COMPARISONS = {"judge_position_consistency", "judge_win_rate"}
 _COMPRESSION = {"bz2_ratio", "compression_ratio", "gzip_ratio", "lzma_ratio"}
 
 
@@ -203,6 +204,15 @@ def mixed(name: str, output: str) -> list[Sample]:
             judged("", "Nothing there: [[1]]"),
             judged(None),
             judged("well", "[[7]] and no more"),
+        ]
+    if name in _COMPARISONS:
+        return [
+            judged("fine", "[[A]]", "[[B]]"),
+            judged("worse", "First [[A]], then [[B]]", "[[A]]"),
+            judged("as good", "[[C]]", "[[C]]"),
+            judged("as good", "[[A]]", "[[A]]"),
+            judged("better at times", "[[C]]", "[[B]]"),
+            judged(None),
         ]
     if name in _CONSENSUS:
         return [
@@ -249,6 +259,8 @@ def perfect(name: str, output: str) -> list[Sample]:
         return mixed(name, output)
     if name == "judge_rating":
         return [judged("fine", "[[10]]"), judged("fine too", "Ten. [[10]]")]
+    if name in _COMPARISONS:
+        return [judged("fine", "[[A]]", "[[B]]"), judged("fine too", "A, so [[A]]", "[[B]]")]
     if name in _CONSENSUS:
         return [repeated(["4", "4", "4", "4"], "4"), repeated(["a b"] * 4, "no", "a b")]
     if name in _LABELS and output == "generate":

@@ -44,6 +44,8 @@ VARIANTS = [
     ("classifier_probability", {"higher_is_better": False, "threshold": 0.5, "target_label": "yes"}),
     ("classifier_probability", {"higher_is_better": False, "activation": "sigmoid", "target_label": 0}),
     ("reward", {"text": "{{ prompt }} {{ answer }}", "pair": None, "target_label": 0}),
+    ("judge_win_rate", {"inconsistent": "mean", "against": "{{ baseline }}"}),
+    ("judge_win_rate", {"inconsistent": "loss"}),
     ("judge_rating", {"low": 0, "high": 10, "pattern": "(\\d+)", "system": "Be strict.", "prompt": "{{ answer }}?"}),
     ("ter", {"normalized": True, "asian_support": True, "case_sensitive": True}),
 ]
@@ -59,7 +61,7 @@ ALMOST_PERFECT = {
 #: Metrics to which a wrong answer can be worse than none at all, or to which no answer is as good as a wrong one.
 NOT_THE_WORST = {"bertscore", "comet", "evaluate", "ter", "wer", "cer", "mcc"}
 
-#: Metrics that look at answers or texts alone: none is perfect, and none is the worst.
+#: Metrics that look at answers, texts or the judge alone: none is perfect, and none is the worst.
 WITHOUT_REFERENCES = {
     "bz2_ratio",
     "classifier_probability",
@@ -68,6 +70,7 @@ WITHOUT_REFERENCES = {
     "lzma_ratio",
     "repetition_rate",
     "reward",
+    "judge_position_consistency",
 }
 
 

@@ -11,6 +11,7 @@ import yaml
 from evalharness.backend.fake import CRASH_EXIT_CODE
 from evalharness.cli.main import main
 from evalharness.errors import EXIT_OK, EXIT_USAGE, MetricError, ModelError, TaskError
+from evalharness.model.registry import resolve_model
 from evalharness.model.spec import ModelSpec
 from evalharness.run.pipeline import Outcome, Work, evaluate
 from evalharness.run.preparation import RunSettings, prepare_all
@@ -48,7 +49,7 @@ def work(folder: Path, metrics=None, judge: str | None = None, chat: bool = Fals
     path = folder / f"{content['name']}.yaml"
     path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
     selection = TaskLibrary([]).select([str(path)])
-    settings = RunSettings(judge=judge)
+    settings = RunSettings(judge=None if judge is None else resolve_model(judge))
     return Work.of(selection, prepare_all(selection.tasks, settings, chat=chat), settings, ("run",))
 
 
@@ -156,6 +157,28 @@ def test_equal_questions_of_several_metrics_are_asked_once(tmp_path):
     assert metric(outcome).value == metric(outcome, "again").value
     ((judgement,),) = samples(outcome)["2"]["judgements"]["again"]
     assert judgement["key"][-1] == "again"
+
+
+COMPARISON = {"prompt": "{{ q }}: {{ answer_a }} or {{ answer_b }}?", "against": "0{{ a }}"}
+COMPARISONS = [{"name": "judge_win_rate", **COMPARISON}, {"name": "judge_position_consistency", **COMPARISON}]
+
+
+def test_a_judge_that_prefers_whatever_stands_first_gives_half_the_wins_and_is_found_out(tmp_path):
+    outcome = run(tmp_path, judge=judge_file(tmp_path, table={}, text="[[A]]"), metrics=COMPARISONS)
+    assert metric(outcome, "judge_win_rate").value == 0.5
+    assert metric(outcome, "judge_position_consistency").value == 0.0
+
+
+def test_both_orders_are_asked_and_two_metrics_share_them(tmp_path):
+    orders = {f"{i} + {i}: {2 * i} or 0{2 * i}?": "[[A]]" for i in range(4)}
+    swapped = {f"{i} + {i}: 0{2 * i} or {2 * i}?": "[[B]]" for i in range(3)}
+    unfair = {"3 + 3: 06 or 6?": "[[A]]"}
+    outcome = run(tmp_path, judge=judge_file(tmp_path, table={**orders, **swapped, **unfair}), metrics=COMPARISONS)
+    assert metric(outcome, "judge_win_rate").value == (3 + 0.5) / 4
+    assert metric(outcome, "judge_position_consistency").value == 3 / 4
+    (judge,) = outcome.record.judges
+    assert (judge.n_questions, judge.n_distinct_questions) == (16, 8)
+    assert judge.engine["generated_tokens"] == 8  # one word a verdict
 
 
 def test_each_repeat_is_judged_and_documents_weigh_the_same(tmp_path):
@@ -293,6 +316,41 @@ def test_dry_run_counts_the_questions_to_the_judge_and_asks_nothing(tmp_path, ca
     assert "--judge" in capsys.readouterr().err
 
 
+def test_preview_shows_what_the_judge_would_be_asked(tmp_path, capsys):
+    work(tmp_path)
+    assert main(["tasks", "preview", str(tmp_path / "sums.yaml"), "--limit", "1"]) == EXIT_OK
+    assert "metric quality document 0 slot 0 repeat 0: generate\nRate 0 for 0 + 0 =" in capsys.readouterr().out
+
+
+def test_fields_of_the_judge_follow_its_name(tmp_path):
+    work(tmp_path)
+    judge = judge_file(tmp_path, table={"user: Rate 4 for 2 + 2 =": "[[7]]"}, text="[[1]]")
+    command = ["run", "-m", "fake", "-t", str(tmp_path / "sums.yaml"), "--judge", f"{judge},chat_template=own"]
+    assert main([*command, "--output", str(tmp_path / "results")]) == EXIT_OK
+    (file,) = (tmp_path / "results").glob("*/*/run.json")
+    record = json.loads(file.read_text())
+    assert record["judges"][0]["model"]["spec"]["chat_template"] == "own"
+    assert ",chat unknown|" in record["tasks"][0]["metrics"][1]["signature"]
+
+
+@pytest.mark.slow
+def test_a_real_checkpoint_judges_another_and_is_named_by_its_fingerprints(tmp_path):
+    """Plumbing alone: the zoo's models add numbers, and the first digit of what the judge writes is its rating."""
+    rating = {"name": "judge_rating", "prompt": "{{ prompt }}{{ answer[:0] }}", "pattern": "(\\d)", "low": 0, "high": 9}
+    questions = [{"q": f"Question: What is {i} + 25?", "a": "?"} for i in (14, 32)]
+    changes = {
+        "data": {"inline": questions},
+        "prompt": "{{ q }}\nAnswer:",
+        "metrics": [{**rating, "max_new_tokens": 32}],
+    }
+    spec = ModelSpec(name="base", path=str(ZOO / "llama-base"), device="cpu")
+    outcome = run(tmp_path, spec=spec, judge=str(ZOO / "llama-small"), **changes)
+    assert outcome.record.tasks[0].n_scored == 2
+    weights = outcome.record.judges[0].model.identity["weights"]
+    assert f"|model:llama-small@{weights[:12]},float32|" in metric(outcome, "judge_rating").signature
+    assert outcome.record.model.identity["weights"] != weights
+
+
 def test_validate_knows_a_judge_that_is_not_there_and_lets_one_be_open(tmp_path, capsys):
     work(tmp_path)
     assert main(["tasks", "validate", str(tmp_path / "sums.yaml")]) == EXIT_OK
@@ -315,7 +373,14 @@ def test_predictions_are_judged_live_and_exported_without_the_judgements(tmp_pat
         "exact_match": 1.0,
         "quality": 9.0,
     }
-    assert record["settings"]["judge"] == kinder
+    assert record["settings"]["judge"] == "kinder"
+
+
+def test_a_judge_that_is_not_there_is_named_with_its_flag(tmp_path, capsys):
+    work(tmp_path)
+    command = ["run", "-m", "fake", "-t", str(tmp_path / "sums.yaml"), "--judge", "nobody-knows-this"]
+    assert main(command) == EXIT_USAGE
+    assert "--judge: unknown model `nobody-knows-this`" in capsys.readouterr().err
 
 
 def test_the_recorded_command_names_the_judge(tmp_path):
