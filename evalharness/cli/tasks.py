@@ -177,18 +177,24 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> int:
+    from evalharness.cli.console import ConsoleProgress
     from evalharness.run.validation import validate_task
 
     selection = flags.library(args).select(flags.comma_list(args.names))
     n_wrong = 0
     for task in selection.tasks:
-        report = validate_task(
-            task,
-            data_root=flags.data_root(args),
-            read_data=not args.no_data,
-            run_programs=not args.no_execute,
-            trust_metric_code=args.trust_metric_code,
-        )
+        progress = ConsoleProgress()
+        try:
+            report = validate_task(
+                task,
+                data_root=flags.data_root(args),
+                read_data=not args.no_data,
+                run_programs=not args.no_execute,
+                trust_metric_code=args.trust_metric_code,
+                progress=progress,
+            )
+        finally:
+            progress.close()
         if report.problems:
             n_wrong += 1
             print(f"{task.name}: {len(report.problems)} problem(s)", file=sys.stderr)

@@ -31,6 +31,7 @@ from evalharness.request import (
 )
 from evalharness.run.judging import find_judges
 from evalharness.run.preparation import PreparedTask, RunSettings, build_filters, build_metrics, prepare
+from evalharness.run.progress import Progress, Silent
 from evalharness.run.record import SampleRecord
 from evalharness.run.scoring import make_samples
 from evalharness.sandbox import open_sandbox
@@ -54,13 +55,14 @@ def validate_task(
     read_data: bool = True,
     run_programs: bool = True,
     trust_metric_code: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """Check a task: metrics, filters, templates, examples, and, where the data can be read, every document.
 
     The last check answers every document with its own reference and demands the best possible value of exact_match and
     accuracy: a reference that its own filters and metrics reject is a mistake in the task. So is one whose program fails, where
     answers are executed: run_programs runs them if a sandbox opens, else the report says why they were not run.
-    Nothing is raised for a faulty task; the report holds all problems.
+    progress: told how far slow metrics and programs are. Nothing is raised for a faulty task; the report holds all problems.
     """
     checks = ["schema"]
     problems: list[Problem] = []
@@ -87,7 +89,7 @@ def validate_task(
                 if reason is not None:
                     what = f"document `{request.key.document_id}` will fail: {reason}"
                     problems.append(Problem(task.where("data"), what, "correct the document, or leave it out"))
-            checks.extend(_check_references(prepared, problems, run_programs=run_programs))
+            checks.extend(_check_references(prepared, problems, progress or Silent(), run_programs=run_programs))
             find_judges([prepared], RunSettings(), may_lack=True)
         except UserError as fault:
             problems.extend(problem for problem in fault.problems if problem not in problems)
@@ -119,7 +121,9 @@ def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
     return len(task.spec.examples)
 
 
-def _check_references(prepared: PreparedTask, problems: list[Problem], *, run_programs: bool) -> list[str]:
+def _check_references(
+    prepared: PreparedTask, problems: list[Problem], progress: Progress, *, run_programs: bool
+) -> list[str]:
     """Answer with the references and look whether scores are at their best, and programs pass."""
     if len(prepared.task.spec.all_steps) > 1:
         return []
@@ -127,7 +131,7 @@ def _check_references(prepared: PreparedTask, problems: list[Problem], *, run_pr
     silent = tuple((metric_spec, metric) for metric_spec, metric in prepared.metrics if not isinstance(metric, Asks))
     prepared = dataclasses.replace(prepared, metrics=silent)
     responses = _ideal_responses(prepared)
-    checks = _check_scores(prepared, responses, problems)
+    checks = _check_scores(prepared, responses, problems, progress)
     if prepared.programs is None or problems:
         return checks
     if not run_programs:
@@ -137,7 +141,8 @@ def _check_references(prepared: PreparedTask, problems: list[Problem], *, run_pr
             sandbox = exits.enter_context(open_sandbox())
         except SandboxError as fault:
             return [*checks, f"reference programs not run: {fault.problems[0].what}"]
-        return [*checks, _check_programs(prepared, make_samples(prepared, responses, sandbox=sandbox), problems)]
+        records = make_samples(prepared, responses, progress, sandbox)
+        return [*checks, _check_programs(prepared, records, problems)]
 
 
 def _ideal_responses(prepared: PreparedTask) -> dict[RequestKey, Response]:
@@ -170,7 +175,7 @@ def _check_programs(prepared: PreparedTask, records: Sequence[SampleRecord], pro
 
 
 def _check_scores(
-    prepared: PreparedTask, responses: Mapping[RequestKey, Response], problems: list[Problem]
+    prepared: PreparedTask, responses: Mapping[RequestKey, Response], problems: list[Problem], progress: Progress
 ) -> list[str]:
     best: list[tuple[str, SumMetric]] = [
         (metric_spec.label, metric)
@@ -182,7 +187,7 @@ def _check_scores(
         return []
     import numpy as np
 
-    for record in make_samples(prepared, responses):
+    for record in make_samples(prepared, responses, progress):
         for label, metric in best:
             sample = record.sample
             if sample.error:
