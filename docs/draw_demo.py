@@ -19,7 +19,7 @@ def main() -> None:
     for entry in ResultStore(sys.argv[1]).runs():
         if entry.record is not None:
             newest.setdefault(entry.model, entry.record)
-    console = Console(record=True, width=142, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=150, file=io.StringIO(), force_terminal=True)
     console.print(comparison_table([newest[name] for name in MODELS]))
     svg = console.export_svg(title="make demo")
     # A picture must not fetch fonts from elsewhere; any monospaced font will do.
