@@ -40,10 +40,10 @@ def sample_parts(sample: Mapping[str, Any], *, full: bool = False) -> dict[str, 
         "references": "\n".join(map(shown, sample["references"])),
         "responses": "\n".join(_response_text(each, shown) for repeat in sample["responses"] for each in repeat),
         "answers": "\n".join("(none)" if answer is None else shown(answer) for answer in sample["answers"]),
-        "executions": "\n".join(_execution_text(each) for each in sample.get("executions", ())),
+        "executions": "\n".join(_execution_text(each) for each in sample["executions"]),
         "judgements": "\n".join(
             f"{label}: {_response_text(each, shown)}"
-            for label, answers in sorted(sample.get("judgements", {}).items())
+            for label, answers in sorted(sample["judgements"].items())
             for answer in answers
             for each in answer
         ),

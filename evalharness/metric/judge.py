@@ -209,7 +209,8 @@ class _Comparison(_Judgement, ZeroToOne):
 
     def signature(self) -> str:
         """Name all parameters; the prompts by their hashes."""
-        return signature_of(self, prompt=short_hash(self.prompt), system=short_hash(self.system))
+        hashes = {name: short_hash(getattr(self, name)) for name in ("prompt", "system", "against")}
+        return signature_of(self, **hashes)
 
     def _winners(self, sample: Sample) -> tuple[_Winner, _Winner]:
         """Return who won in each order; raises ValueError if a verdict cannot be read."""

@@ -45,6 +45,9 @@ COLUMNS = (
     "judgements",
 )
 
+#: Columns that were added to files of the same schema version, and what a file without them is read as.
+_LATER_COLUMNS: dict[str, Any] = {"executions": [], "judgements": {}}
+
 _TASKS_KEY = b"evalharness.tasks"
 _READ_ROWS = 256
 
@@ -88,9 +91,12 @@ def read_samples(
     wanted = None if columns is None else [*columns, *(["is_chat"] if "prompt" in columns else [])]
     parquet, tasks = _opened(file, where)
     groups = [index for index, name in enumerate(tasks) if task is None or name == task]
+    # What files that were written before these columns existed would hold in them.
+    later = {name: empty for name, empty in _LATER_COLUMNS.items() if columns is None or name in columns}
     try:
         for batch in parquet.iter_batches(_READ_ROWS, row_groups=groups, columns=wanted) if groups else ():
-            yield from map(_decode, batch.to_pylist())
+            for row in batch.to_pylist():
+                yield {**later, **_decode(row)}
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise _damaged(where, error) from error
 

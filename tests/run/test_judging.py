@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalharness.backend.fake import CRASH_EXIT_CODE
+from evalharness.backend import BACKENDS
+from evalharness.backend.fake import CRASH_EXIT_CODE, FakeBackend, FakeOptions
 from evalharness.cli.main import main
 from evalharness.errors import EXIT_OK, EXIT_USAGE, MetricError, ModelError, TaskError
 from evalharness.model.registry import resolve_model
 from evalharness.model.spec import ModelSpec
+from evalharness.request import RequestKey
 from evalharness.run.pipeline import Outcome, Work, evaluate
 from evalharness.run.preparation import RunSettings, prepare_all
 from evalharness.run.store import ResultStore
@@ -194,6 +196,47 @@ def test_two_judges_are_asked_one_after_the_other(tmp_path):
     outcome = run(tmp_path, metrics=[RATING, {**RATING, "label": "harsh", "model": harsh}])
     assert [judge.model.name for judge in outcome.record.judges] == ["wise", "harsh"]
     assert (metric(outcome).value, metric(outcome, "harsh").value) == (2.5, 1.0)
+
+
+class Crash(BaseException):
+    """What SIGKILL is to a process."""
+
+
+def test_wherever_a_run_breaks_off_the_resumed_one_asks_the_rest_alone_and_ends_the_same(tmp_path, monkeypatch):
+    """Eight questions: four of the model, four of the judge; the journal is cut after each of them."""
+    answered: list[RequestKey] = []
+    limit = 99
+
+    class Mortal(FakeBackend):
+        def run(self, requests, answered_=()):
+            for response in super().run(requests, answered_):
+                if len(answered) == limit:
+                    raise Crash
+                answered.append(response.key)
+                yield response
+
+    fake = BACKENDS["fake"]
+
+    def open_mortal(spec, settings):
+        fake(spec, settings)
+        return Mortal(spec.name, FakeOptions.model_validate(spec.options))
+
+    monkeypatch.setitem(BACKENDS._loaded, "fake", open_mortal)
+    whole = run(tmp_path).record.tasks
+    in_all = list(answered)
+    assert len(in_all) == 8
+    for n_kept in range(8):
+        folder = tmp_path / str(n_kept)
+        folder.mkdir()
+        answered.clear()
+        limit = n_kept
+        with pytest.raises(Crash):
+            run(folder)
+        limit = 99
+        resumed = run(folder)
+        assert resumed.n_resumed == n_kept
+        assert answered == in_all
+        assert resumed.record.tasks == whole
 
 
 @pytest.mark.slow

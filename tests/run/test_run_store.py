@@ -398,4 +398,5 @@ def test_golden_samples_of_schema_version_1_stay_readable():
     rows = list(ResultStore(GOLDEN).samples(GOLDEN, "facts"))
     assert [row["document_id"] for row in rows] == ["é/1", "2"]
     assert [len(row["responses"][0]) for row in rows] == [2, 1]
+    assert [(row["executions"], row["judgements"]) for row in rows] == [([], {}), ([], {})]
     assert pa.types.is_map(pq.read_schema(GOLDEN / "samples.parquet").field("scores").type)
