@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli.console import stdout_console, write_output
@@ -116,6 +117,8 @@ def compare_command(args: argparse.Namespace) -> int:
         raise UserError.at("--samples", what, "use --format table or json, or leave --samples out")
     store = ResultStore(args.results)
     comparison = compare_runs(store, args.baseline, args.candidates, _settings(args))
+    if comparison.baseline.where in [each.candidate.where for each in comparison.candidates]:
+        print(f"note: {comparison.baseline.run_id} is compared with itself", file=sys.stderr)
     samples = list(changed_samples(store, comparison, args.samples)) if args.samples else []
     if args.format == "table":
         _print_tables(comparison, samples, args)

@@ -57,7 +57,7 @@ class MetricComparison:
     ``not comparable``, and `reasons` then say why. p_adjusted: `difference.p` after the correction, None where there is no
     test. margin: on `difference.scale`, None where none was given. left_out: the documents that were not compared.
     won, lost: ids of documents on which the candidate is better, worse: all of them where documents are right or wrong, else
-    those that changed most, see `changed_documents`.
+    those that changed most, see `changed_documents`. truncated: how many documents of baseline and candidate had a prompt cut.
     """
 
     task: str
@@ -74,6 +74,7 @@ class MetricComparison:
     won: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     random_baseline: float | None = None
+    truncated: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ def _of_pairs(blank: MetricComparison, paired: Paired, settings: CompareSettings
         left_out=paired.left_out,
         won=won,
         lost=lost,
+        truncated=(paired.baseline.record.n_truncated, paired.candidate.record.n_truncated),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
@@ -21,7 +22,11 @@ SCHEMA_VERSION = 1
 
 #: The columns of a report for people; `Line` has their texts.
 HEADS = ("task", "metric", "baseline", "candidate", "difference", "interval", "p", "won/lost", "verdict", "notes")
+FACT_HEADS = ("", "baseline", "candidate")
 _N_TEXT_HEADS = 2
+
+_FINGERPRINT = re.compile("[0-9a-f]{40,}")
+_SHOWN_HASH = 12
 
 
 _CSV_COLUMNS = (
@@ -87,6 +92,15 @@ def rules_text(comparison: Comparison) -> str:
     return f"intervals at level {settings.level:g}, {adjusted}, {margin}"
 
 
+def fact_rows(compared: CandidateComparison) -> list[tuple[str, str, str]]:
+    """Return what else differs in the order of `FACT_HEADS`; of a fingerprint, as much as tells two apart."""
+
+    def shown(text: str) -> str:
+        return text[:_SHOWN_HASH] if _FINGERPRINT.fullmatch(text) else text
+
+    return [(fact.name, shown(fact.baseline), shown(fact.candidate)) for fact in compared.facts]
+
+
 def to_markdown(comparison: Comparison) -> str:
     """Return a report for GitHub-flavoured Markdown, its texts escaped."""
     parts = [markdown(rules_text(comparison))]
@@ -95,9 +109,8 @@ def to_markdown(comparison: Comparison) -> str:
         parts.append(_markdown_table(HEADS, [line.cells for line in lines_of(compared)]))
         parts.append(markdown(macro_text(compared.macro)))
         if compared.facts:
-            facts = [(fact.name, fact.baseline, fact.candidate) for fact in compared.facts]
             parts.append("What else differs:")
-            parts.append(_markdown_table(("", "baseline", "candidate"), facts))
+            parts.append(_markdown_table(FACT_HEADS, fact_rows(compared)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -191,6 +204,8 @@ def _notes(each: MetricComparison, found: Difference) -> list[str]:
         (each.left_out.failed, "failed"),
     )
     notes = [f"{count} {what}, not compared" for count, what in counted if count]
+    if any(each.truncated):
+        notes.append(f"prompts cut of {each.truncated[0]} and {each.truncated[1]} documents")
     notes.insert(0, f"n {found.n}" + (f" in {found.n_clusters} clusters" if found.n_clusters else ""))
     if found.is_identical:
         notes.append("all documents score the same")
@@ -264,6 +279,7 @@ def _metric_json(each: MetricComparison) -> dict[str, Any]:
         **plain,
         "reasons": each.reasons,
         "left_out": asdict(each.left_out),
+        "truncated": each.truncated,
         "won": each.won,
         "lost": each.lost,
         "difference": None if each.difference is None else _difference_json(each.difference),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalharness.compare.comparison import Comparison
-from evalharness.compare.report import HEADS, Line, lines_of, macro_text, rules_text, title_of
+from evalharness.compare.report import FACT_HEADS, HEADS, Line, fact_rows, lines_of, macro_text, rules_text, title_of
 from evalharness.escaping import inert
 from evalharness.run.table import Block, ResultsTable, add_notes_column, add_number_column, empty_table, narrow_table
 
@@ -28,10 +28,10 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
         yield Text(inert(macro_text(compared.macro)))
         if compared.facts:
             facts = empty_table("what else differs")
-            for name in ("", "baseline", "candidate"):
+            for name in FACT_HEADS:
                 facts.add_column(name, overflow="fold")
-            for fact in compared.facts:
-                facts.add_row(*(Text(inert(text)) for text in (fact.name, fact.baseline, fact.candidate)))
+            for row in fact_rows(compared):
+                facts.add_row(*(Text(inert(text)) for text in row))
             yield facts
     yield Text(rules_text(comparison), style="dim")
 

@@ -177,9 +177,15 @@ def _rows_of_map(scores: Any) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _content_hashes(documents: Any) -> npt.NDArray[np.object_]:
+    """Take the hashes from the JSON of documents, without parsing it where it begins with them, as `_json` writes it."""
     import numpy as np
+    import pyarrow.compute as pc
 
-    return np.array([json.loads(text)["content_hash"] for text in documents.to_pylist()], dtype=object)
+    found = pc.struct_field(pc.extract_regex(documents, r'^\{"content_hash":"(?P<hash>[^"\\]*)",'), "hash")
+    if found.null_count:
+        return np.array([json.loads(text)["content_hash"] for text in documents.to_pylist()], dtype=object)
+    hashes: npt.NDArray[np.object_] = found.to_numpy()
+    return hashes
 
 
 def _opened(file: BinaryIO, where: object) -> tuple[Any, list[str]]:

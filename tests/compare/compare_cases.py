@@ -29,6 +29,7 @@ def result(rows, metric="exact_match", name=None, **changes):
     fields = {
         "name": name or metric,
         "value": value,
+        "absence": None if len(rows) else "there are no samples",
         "n": len(rows),
         "signature": built.signature(),
         "unit": built.unit,

@@ -52,6 +52,26 @@ def test_the_table_names_verdicts_intervals_and_what_else_differs(store, runs, c
     assert "texts: perplexity has no range" in out
 
 
+def test_a_narrow_terminal_gets_blocks_with_whole_numbers(store, runs):
+    from rich.console import Console
+
+    from evalharness.compare.comparison import compare_runs
+    from evalharness.compare.table import comparison_tables
+
+    console = Console(width=80, file=io.StringIO())
+    for part in comparison_tables(compare_runs(store, runs[0], runs[1:])):
+        console.print(part)
+    out = console.file.getvalue()
+    assert "facts: exact_match" in out
+    assert "[-0.342, -0.202]" in out
+    assert "p <0.0001; won/lost 5/60; n 200" in out
+
+
+def test_a_run_compared_with_itself_is_noted(store, runs, capsys):
+    assert main(["compare", runs[0], runs[0], "--results", store.root]) == 0
+    assert "is compared with itself" in capsys.readouterr().err
+
+
 def test_json_holds_everything_and_repeats_byte_for_byte(store, runs, capsys):
     _, first = command(store, *runs, "--format", "json", capsys=capsys)
     _, again = command(store, *runs, "--format", "json", capsys=capsys)

@@ -29,6 +29,24 @@ def test_the_order_of_the_candidate_does_not_matter(order):
     assert paired.candidate_rows[:, 0].tolist() == (values / 10).tolist()
 
 
+IDS = st.sets(st.integers(0, 9))
+
+
+@given(IDS, IDS, IDS, IDS, IDS)
+def test_every_document_is_paired_or_told_why_not(baseline, candidate, failed_baseline, failed_candidate, changed):
+    def side(ids, failed, suffix):
+        kept = sorted(ids - failed)
+        hashes = [f"hash {i}{suffix if i in changed else ''}" for i in kept]
+        return scores(means(np.ones(len(kept))), ids=map(str, kept), hashes=hashes, failed=[str(i) for i in failed])
+
+    found = pair(
+        side(baseline, failed_baseline, ""), side(candidate, failed_candidate, " changed"), on_unpaired="intersect"
+    )
+    n = found.n if isinstance(found, Paired) else 0
+    told = found.left_out
+    assert n + told.unpaired + told.failed == len(baseline | candidate | failed_baseline | failed_candidate)
+
+
 def test_a_changed_input_refuses_the_comparison_and_is_named():
     found = pair(scores(means([1, 0, 1])), scores(means([1, 0, 1]), hashes=["hash 0", "other", "hash 2"]))
     assert isinstance(found, NotComparable)
