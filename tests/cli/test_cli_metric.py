@@ -111,6 +111,7 @@ PARAMETERS = {
     "top_k_accuracy": ["k=2"],
     "mcc": [f"labels={json.dumps(REFERENCES)}"],
     "f1": [f"labels={json.dumps(REFERENCES)}"],
+    "classifier_probability": ["higher_is_better=false"],
     "codebleu": ["language=python"],
     "codebleu_ast": ["language=python"],
     "codebleu_dataflow": ["language=python"],
