@@ -48,7 +48,7 @@ An answer that is known to be right:
 {% endif %}
 Judge how good the assistant's answer is: whether what it says is right, whether it does what was asked, and whether it is \
 clear. A longer answer is not a better one. First give your reasons in a few sentences. Then rate the answer with one number \
-from {{ low }} (of no use) to {{ high }} (nothing to improve), in double square brackets, such as [[{{ low }}]]."""
+from {{ low }} (of no use) to {{ high }} (nothing to improve), in the form [[number]]."""
 
 PAIR_PROMPT = """\
 Two assistants were asked this:

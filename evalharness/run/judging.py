@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -49,11 +49,10 @@ def find_judges(
     for task in tasks:
         for position, spec, metric in asking(task.metrics):
             where = task.task.where("metrics", position)
-            if metric.model is None and settings.judge is None and may_lack:
-                continue
             if metric.model is None and settings.judge is None:
                 what = f"metric `{spec.label}` of task `{task.name}` asks a model, and none is given"
-                problems.append(Problem(where, what, "add --judge MODEL, or `model:` to the metric"))
+                if not may_lack:
+                    problems.append(Problem(where, what, "add --judge MODEL, or `model:` to the metric"))
                 continue
             try:
                 model = _model_of(metric, settings)
@@ -127,7 +126,12 @@ def asked_in_trial(task: PreparedTask, label: str, judge: ModelSpec) -> list[Req
 
 
 def ask_judge(
-    judge: Judge, tasks: Sequence[PreparedTask], samples: Samples, kept: Kept, settings: RunSettings, on_event: Any
+    judge: Judge,
+    tasks: Sequence[PreparedTask],
+    samples: Samples,
+    kept: Kept,
+    settings: RunSettings,
+    on_event: Callable[[str, Mapping[str, Any]], None],
 ) -> tuple[dict[str, list[Sample]], JudgeRecord]:
     """Ask a judge all questions of all its metrics, and return the samples with its answers, and its record.
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from metric_samples import REQUIRED, mixed, perfect
 
-from evalharness.metric.base import UNWATCHED, Metric, Prepares, RankMetric, SumMetric
+from evalharness.errors import EngineError
+from evalharness.metric.base import UNWATCHED, Asks, Metric, Prepares, RankMetric, SumMetric, question_key
 from evalharness.metric.registry import METRICS, build_metric
 from evalharness.metric.summary import summarise
 
@@ -232,6 +233,36 @@ def test_signature_names_every_parameter(metric, output):
     assert signature == metric.signature()
     for field in dataclasses.fields(metric):
         assert f"|{field.name}:" in signature
+
+
+every_asking_metric = pytest.mark.parametrize(
+    ("metric", "output"), [case for case in _built() if isinstance(case[0], Asks)], ids=_label
+)
+
+
+@every_asking_metric
+def test_metric_that_asks_puts_the_same_questions_again_in_the_order_of_their_slots(metric, output):
+    assert metric.outputs == {"generate"}
+    for sample in mixed(metric.name, output):
+        shown = dataclasses.replace(sample, document=dataclasses.replace(sample.document, fields={"baseline": "one"}))
+        asked = metric.requests(shown)
+        assert [request.key for request in asked] == [question_key(shown, slot) for slot in range(len(asked))]
+        assert metric.requests(dataclasses.replace(shown, judgements={})) == asked
+
+
+@every_asking_metric
+def test_signature_of_a_metric_that_asks_takes_the_identity_of_its_model(metric, output):
+    changed = dataclasses.replace(metric, model="judge@0123456789ab,float32")
+    assert "|model:judge@0123456789ab,float32|" in changed.signature()
+    assert changed.signature().replace("judge@0123456789ab,float32", str(metric.model)) == metric.signature()
+
+
+@every_asking_metric
+def test_row_without_the_models_answers_is_a_defect_and_no_number(metric, output):
+    for sample in mixed(metric.name, output):
+        if sample.answers[0] is not None:
+            with pytest.raises(EngineError):
+                metric.row(dataclasses.replace(sample, judgements={}))
 
 
 @every_metric
