@@ -32,6 +32,7 @@ from evalharness.stats.randomisation import approximate_randomization, sign_flip
 from evalharness.stats.resampling import PairedBootstrap, paired_bootstrap, paired_bootstrap_of_rows
 
 Clusters = npt.NDArray[np.intp] | None
+_Tests = Callable[[Alternative], Significance | Absent]
 
 #: Below so many samples or clusters the t test leans on a normal distribution that it may not have.
 FEW_UNITS = 50
@@ -103,21 +104,26 @@ def of_right_or_wrong(differences: FloatArray, width: float, clusters: Clusters,
 def of_means(differences: FloatArray, width: float, clusters: Clusters, question: Question) -> Inference:
     """Infer from (n,) differences of any size: Student's t, cluster-robust with clusters; few units get a sign-flip test.
 
-    width: of the metric's range, infinite where it has none. Where nothing changed it bounds what n documents exclude.
+    width: of the metric's range, infinite where it has none.
     """
-    n_units = len(differences) if clusters is None else len(np.unique(clusters))
-    is_unchanged = not differences.any() and math.isfinite(width)
-
-    def interval(level: float) -> Interval | Absent:
-        if is_unchanged:
-            return unchanged_interval(n_units, width, level=level)
-        return paired_mean_interval(differences, clusters, level=level)
-
+    tests = _tests_of_mean(differences, clusters, question)
+    if not differences.any() and math.isfinite(width):
+        return _of_unchanged(_n_units(differences, clusters), width, tests, question)
     return _inferred(
-        question.intervals(interval),
-        _tests_of_mean(differences, clusters, question),
+        question.intervals(lambda level: paired_mean_interval(differences, clusters, level=level)),
+        tests,
         paired_mean_difference(differences, clusters),
     )
+
+
+def _of_unchanged(n_units: int, width: float, tests: _Tests, question: Question) -> Inference:
+    """Say what documents without any change exclude; the standard error is that of right or wrong answers without any."""
+    unchanged = _inferred(
+        question.intervals(lambda level: unchanged_interval(n_units, 1.0, level=level)),
+        tests,
+        paired_proportion_difference(0, 0, n_units),
+    )
+    return _stretched(unchanged, width)
 
 
 def of_ratios(
@@ -201,11 +207,12 @@ def _bootstrap_test(drawn: PairedBootstrap | Absent, alternative: Alternative) -
     return Significance(p, drawn.interval.method, alternative, drawn.difference)
 
 
-def _tests_of_mean(
-    differences: FloatArray, clusters: Clusters, question: Question
-) -> Callable[[Alternative], Significance | Absent]:
-    n_units = len(differences) if clusters is None else len(np.unique(clusters))
-    if n_units < FEW_UNITS:
+def _n_units(differences: FloatArray, clusters: Clusters) -> int:
+    return len(differences) if clusters is None else len(np.unique(clusters))
+
+
+def _tests_of_mean(differences: FloatArray, clusters: Clusters, question: Question) -> _Tests:
+    if _n_units(differences, clusters) < FEW_UNITS:
         return lambda alternative: sign_flip_test(
             differences, clusters, rng=question.rng("sign flips"), alternative=alternative
         )
@@ -231,7 +238,7 @@ def _stretched(inference: Inference, factor: float) -> Inference:
 
 def _inferred(
     intervals: tuple[Interval | Absent, Interval | Absent],
-    test: Callable[[Alternative], Significance | Absent],
+    test: _Tests,
     estimate: EstimatedDifference | Absent,
 ) -> Inference:
     error, df = (estimate.standard_error, estimate.df) if isinstance(estimate, EstimatedDifference) else (None, None)

@@ -188,6 +188,16 @@ def test_equal_differences_show_no_spread_and_say_so():
     assert found.p < 1e-6  # the exact sign-flip test needs no spread
 
 
+def test_documents_without_any_change_bound_what_they_exclude():
+    values = RNG.random(100)
+    found = compared(means(values), means(values), "rouge1", margin=5.0)
+    # the rule of three: no more than 1 - .05^(1/100) of others change, each by 100 points at most
+    assert found.interval.high == pytest.approx(100 * (1 - 0.05**0.01))
+    assert found.equivalence_interval.high == pytest.approx(100 * (1 - 0.1**0.01))
+    assert found.standard_error > 0
+    assert (found.p, found.is_identical) == (1, True)
+
+
 def test_a_single_document_has_a_test_and_no_t_interval():
     found = compared(means([0.25]), means([0.5]), "token_f1")
     assert isinstance(found.interval, Absent)

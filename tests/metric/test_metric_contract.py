@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from metric_samples import REQUIRED, mixed, perfect
 
+from evalharness.compare.difference import difference
+from evalharness.compare.pairing import pair
+from evalharness.compare.scores import TaskScores
+from evalharness.compare.valuation import Valuation, valuation
 from evalharness.errors import EngineError
 from evalharness.metric.base import UNWATCHED, Asks, Metric, Prepares, RankMetric, SumMetric, question_key
 from evalharness.metric.registry import METRICS, build_metric
 from evalharness.metric.summary import summarise
+from evalharness.run.record import MetricResult, TaskRecord
+from evalharness.stats.intervals import Absent
 
 #: Parameters that give a metric other statistics or other formulas than its defaults do.
 VARIANTS = [
@@ -283,3 +289,47 @@ def test_summary_holds_the_value_inside_its_interval(metric, output):
 def test_signatures_of_all_metrics_differ():
     signatures = {metric.signature() for metric, _ in _built()}
     assert len(signatures) == len(list(METRICS)) + len(VARIANTS)
+
+
+def compared_side(metric: Metric, rows: np.ndarray) -> TaskScores:
+    """What a committed run holds of these rows."""
+    parameters = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
+    result = MetricResult(
+        name="label",
+        value=value_of(metric, rows),
+        n=len(rows),
+        signature=metric.signature(),
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        metric=metric.name,
+        parameters={name: value for name, value in parameters.items() if value is not None},
+        aggregation=metric.aggregation,
+    )
+    record = TaskRecord(
+        name="task",
+        fingerprint="f",
+        data_hash="d",
+        n_documents=len(rows),
+        n_scored=len(rows),
+        n_failed=0,
+        metrics=(result,),
+        output="generate",
+        version="1",
+    )
+    ids = np.array([str(i) for i in range(len(rows))], dtype=object)
+    return TaskScores("run", "model", record, result, ids, ids, rows)
+
+
+@every_metric
+def test_stored_rows_compare_without_model_or_texts(metric, output):
+    rows = rows_of(metric, mixed(metric.name, output))
+    baseline, candidate = (compared_side(metric, each) for each in (rows, rows[np.arange(len(rows)) // 2 * 2]))
+    found = difference(pair(baseline, candidate))
+    assert found.baseline == pytest.approx(baseline.result.value, rel=1e-9)
+    assert found.candidate == pytest.approx(candidate.result.value, rel=1e-9)
+    if getattr(metric, "interval_absence", "") or metric.name == "evaluate":
+        assert isinstance(found.interval, Absent)
+    else:
+        assert isinstance(valuation(baseline), Valuation), valuation(baseline)
+        if metric.aggregation != "mean":
+            assert valuation(baseline).bounds == metric.bounds
