@@ -7,6 +7,8 @@ EvalHarnessError               exit code 1   a defect of ours, or a machine that
 │   ├── DataError              documents cannot be read, or lack a column
 │   ├── MetricError            a metric is unknown or wrongly configured
 │   ├── StoreError             a run directory is missing, unfinished or damaged
+│   ├── GateError              a gate's configuration or lock file is wrong
+│   │   └── BaselineError      exit code 5   the scores of a baseline are missing, changed or damaged
 │   └── SandboxError           no sandbox that holds can be made for programs of strangers
 └── EngineError                exit code 1   the engine broke one of its own promises
 """
@@ -82,6 +84,16 @@ class MetricError(UserError):
 
 class StoreError(UserError):
     """A run directory is missing, unfinished or damaged."""
+
+
+class GateError(UserError):
+    """The configuration of a gate, or the lock file of its baselines, is wrong."""
+
+
+class BaselineError(GateError):
+    """The scores of a baseline are missing, changed or damaged: nothing can be compared with them."""
+
+    exit_code = EXIT_NOT_COMPARABLE
 
 
 class SandboxError(UserError):

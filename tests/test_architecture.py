@@ -19,6 +19,7 @@ LEVELS = [
     {"engine", "backend"},
     {"run"},
     {"compare", "index"},
+    {"gate"},
     {"cli"},
 ]
 # Written inside functions, so that a name alone does not load what it names.

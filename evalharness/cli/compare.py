@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli.console import stdout_console, write_output
-from evalharness.cli.flags import RESULTS_VARIABLE, comma_list, positive
+from evalharness.cli.flags import add_results_flag, comma_list, positive
 from evalharness.errors import EXIT_NOT_COMPARABLE, EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from evalharness.compare.comparison import CompareSettings, Comparison
     from evalharness.compare.flips import ChangedSample
 
-_DEFAULT_RESULTS = "results"
 _FORMATS = ("table", "markdown", "json", "csv")
 #: What both runs were given, and what differs between them.
 _SHARED, _OWN = ("prompt", "choices", "references"), ("responses", "answers", "executions", "scores")
@@ -83,12 +81,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--full", action="store_true", help="show long texts of samples as a whole")
     parser.add_argument("--format", choices=_FORMATS, default="table", help="(default: table)")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
-    parser.add_argument(
-        "--results",
-        metavar="DIR",
-        default=os.environ.get(RESULTS_VARIABLE) or _DEFAULT_RESULTS,
-        help=f"folder or URL of results (default: ${RESULTS_VARIABLE}, else ./{_DEFAULT_RESULTS})",
-    )
+    add_results_flag(parser)
     parser.set_defaults(handler=compare_command)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "EVALHARNESS_DATA"
 RESULTS_VARIABLE = "EVALHARNESS_RESULTS"
+_DEFAULT_RESULTS = "results"
 
 
 def add_task_flags(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,16 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
         "--trust-metric-code",
         action="store_true",
         help="run the programs that metrics name (`evaluate` modules)",
+    )
+
+
+def add_results_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says where stored runs are."""
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        default=os.environ.get(RESULTS_VARIABLE) or _DEFAULT_RESULTS,
+        help=f"folder or URL of results (default: ${RESULTS_VARIABLE}, else ./{_DEFAULT_RESULTS})",
     )
 
 
@@ -172,7 +183,7 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any], fl
     for task in tasks:
         data = json.loads(json.dumps(task.source.data))
         for key, value in settings.items():
-            _assign(data, key.split("."), value)
+            assign(data, key.split("."), value)
         source = YamlSource(task.source.path, data, task.source.marks)
         try:
             changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
@@ -184,7 +195,11 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any], fl
     return changed
 
 
-def _assign(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def assign(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value into nested mappings, making those that are missing.
+
+    Raises UserError where the path goes through something that holds no named fields.
+    """
     for part in path[:-1]:
         inner = data.get(part)
         if inner is None:

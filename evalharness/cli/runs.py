@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalharness.cli.console import stdout_console, write_output
-from evalharness.cli.flags import RESULTS_VARIABLE
+from evalharness.cli.flags import add_results_flag
 from evalharness.cli.reproduce import reproduce_run
 from evalharness.cli.sample_text import sample_text
 from evalharness.errors import EXIT_OK, StoreError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from evalharness.run.record import RunRecord
     from evalharness.run.store import ResultStore, RunEntry
 
-_DEFAULT_RESULTS = "results"
 _FORMATS = ("json", "csv", "markdown", "latex", "predictions")
 _DEFAULT_SAMPLES = 10
 
@@ -95,12 +93,7 @@ def _add(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--results",
-        metavar="DIR",
-        default=os.environ.get(RESULTS_VARIABLE) or _DEFAULT_RESULTS,
-        help=f"folder or URL of results (default: ${RESULTS_VARIABLE}, else ./{_DEFAULT_RESULTS})",
-    )
+    add_results_flag(parser)
     return parser
 
 

@@ -31,6 +31,8 @@ from evalharness.run.record import RunRecord, SampleRecord, decode_record, encod
 from evalharness.run.samples import SAMPLES_FILE, RowsFile, read_samples, write_samples
 
 RESULTS_FILE = "results.json"
+#: Names the committed run that began last.
+LATEST = "latest"
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -181,8 +183,9 @@ class ResultStore:
         return sorted(entries, key=lambda entry: (entry.run_id, entry.model), reverse=True)
 
     def load(self, run: str | Path) -> RunRecord:
-        """Read the record of a committed run, given by id, by a prefix of its id or of the id's last part, or by path.
+        """Read the record of a committed run.
 
+        run: its id, the beginning of its id or of the id's last part, a path or URL, or ``latest``.
         Raises StoreError when there is none, when several fit (listing them), and when the record cannot be read.
         """
         directory = self._resolve(str(run))
@@ -253,6 +256,8 @@ class ResultStore:
         if named is not None:
             return named
         directories = self.directories()
+        if run == LATEST and any(RUN_FILE in each.names for each in directories):
+            return max((each for each in directories if RUN_FILE in each.names), key=lambda each: each.run_id)
         matching = [each for each in directories if each.answers_to(run)]
         committed = [each for each in matching if RUN_FILE in each.names]
         if len(committed) == 1:

@@ -10,18 +10,25 @@ from scipy import stats
 from evalharness.stats.intervals import FloatArray
 
 
-def holm(p: Sequence[float] | FloatArray) -> FloatArray:
+def holm(p: Sequence[float] | FloatArray, weights: Sequence[float] | FloatArray | None = None) -> FloatArray:
     """Return Holm's adjusted p-values, in the order given: rejecting those <= alpha errs anywhere with at most alpha.
 
-    The i-th smallest of m is multiplied by m - i + 1, made no smaller than its predecessors, and cut at 1. Holds for tests
-    that depend on each other in any way: for decisions that block something.
-    Raises ValueError if a value is NaN or not between 0 and 1.
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
+    The i-th smallest of m is multiplied by m - i + 1, made no smaller than its predecessors, and cut at 1. weights: (m,)
+    positive shares of alpha, in any unit, where tests are not alike; the order is then that of p / weight, and each p is
+    multiplied by the weights from its own on, over its own. Holds for tests that depend on each other in any way, such as an
+    average and its parts: for decisions that block something.
+    Raises ValueError if a value is NaN or not between 0 and 1, or a weight is missing or not positive.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6; with
+    weights: section 3 there.
     """
     values = _checked(p)
-    order = np.argsort(values, kind="stable")
+    shares = np.ones(len(values)) if weights is None else np.array(weights, dtype=np.float64)
+    if shares.shape != values.shape or not (shares > 0).all():
+        raise ValueError("each p-value has a positive weight")
+    order = np.argsort(values / shares, kind="stable")
+    remaining = np.cumsum(shares[order][::-1])[::-1]
     adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * remaining / shares[order]))
     return adjusted
 
 
