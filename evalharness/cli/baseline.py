@@ -80,6 +80,7 @@ def accept_run(args: argparse.Namespace) -> int:
     """Make a run the baseline, unless it lacks documents or is worse than the present one and nobody said that it may."""
     from evalharness.compare.scores import open_scores
     from evalharness.gate.baseline import accept
+    from evalharness.gate.wording import counted
     from evalharness.run.store import ResultStore
 
     store, lock = ResultStore(args.results), Path(args.lock)
@@ -88,7 +89,7 @@ def accept_run(args: argparse.Namespace) -> int:
         if not _may_replace(args, store, lock):
             return EXIT_REGRESSION
         entry = accept(lock, args.name, run, args.reason, dt.datetime.now(dt.UTC))
-    print(inert(f"{args.name} is now {entry.model} {entry.run_id} ({len(entry.tasks)} tasks)"))
+    print(inert(f"{args.name} is now {entry.model} {entry.run_id} ({counted(len(entry.tasks), 'task')})"))
     print(f"commit {lock} and {lock.parent / entry.scores}")
     return EXIT_OK
 
@@ -162,6 +163,7 @@ def _table(lock: Lock) -> Table:
 def verify_baselines(args: argparse.Namespace) -> int:
     """Read the scores of every baseline; raise BaselineError where one is missing, changed or damaged."""
     from evalharness.gate.baseline import read_lock, read_scores
+    from evalharness.gate.wording import counted
 
     path = Path(args.lock)
     baselines = read_lock(path).baselines
@@ -170,5 +172,6 @@ def verify_baselines(args: argparse.Namespace) -> int:
     for name, entry in sorted(baselines.items()):
         scores = read_scores(path, name, entry)
         n_documents = sum(len(next(iter(by_metric.values())).document_ids) for by_metric in scores.tasks.values())
-        print(inert(f"{name}: {entry.scores} holds {n_documents} documents of {len(scores.tasks)} tasks, unchanged"))
+        held = f"{counted(n_documents, 'document')} of {counted(len(scores.tasks), 'task')}"
+        print(inert(f"{name}: {entry.scores} holds {held}, unchanged"))
     return EXIT_OK

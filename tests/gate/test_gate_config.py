@@ -1,13 +1,17 @@
 """A typo never weakens a gate: every key of its configuration is checked."""
 
 import math
+import re
+import typing
+from pathlib import Path
 
 import pytest
 import yaml
 from gate_cases import config
+from pydantic import BaseModel
 
 from evalharness.errors import GateError
-from evalharness.gate.config import check_patterns, checked_config, find_config, margin_of, read_gate_config
+from evalharness.gate.config import GateConfig, check_patterns, checked_config, find_config, margin_of, read_gate_config
 from evalharness.resources import bundled_dir
 from evalharness.yaml_source import YamlSource
 
@@ -106,3 +110,20 @@ def test_a_margin_of_a_ratio_is_a_logarithm_and_must_be_relative():
     assert margin("perplexity", is_ratio=True, margin_rel=0.01) == pytest.approx(math.log(1.01))
     with pytest.raises(GateError, match="give `margin_rel`"):
         margin("perplexity", is_ratio=True, margin=0.02)
+
+
+def keys(model):
+    """Every key of a gate's file, of its parts as well."""
+    for name, field in model.model_fields.items():
+        yield name
+        for kind in (field.annotation, *typing.get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from keys(kind)
+
+
+def test_every_key_of_a_gate_stands_in_its_page_and_the_page_shows_a_valid_gate(tmp_path):
+    page = (Path(__file__).parents[2] / "docs/gate.md").read_text()
+    (shown,) = re.findall(r"^```yaml\n(version: 1\n.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    read(tmp_path, shown)
+    missing = {key for key in keys(GateConfig) if not re.search(rf"\b{key}\b", page)}
+    assert not missing, f"explain in docs/gate.md: {missing}"
