@@ -18,7 +18,7 @@ LEVELS = [
     {"backend.protocol"},
     {"engine", "backend"},
     {"run"},
-    {"compare", "index"},
+    {"arena", "compare", "index"},
     {"gate"},
     {"cli"},
 ]

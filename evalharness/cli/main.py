@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from evalharness import __version__
-from evalharness.cli import baseline, board, compare, gate, metric, models, power, run, runs, score, setup, tasks
+from evalharness.cli import arena, baseline, board, compare, gate, metric, models, power, run, runs, score, setup, tasks
 from evalharness.cli.console import leave_stdout
 from evalharness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EvalHarnessError, UserError
 
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"evalharness {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, score, metric, tasks, models, runs, compare, gate, baseline, power, board, setup):
+    for module in (run, score, metric, tasks, models, runs, compare, gate, baseline, power, board, arena, setup):
         module.register(subparsers)
     return parser
 
