@@ -19,7 +19,7 @@ from evalharness.gate.sides import MissingBaseline, Side
 from evalharness.gate.wording import counted
 from evalharness.run.record import MetricResult, TaskRecord
 from evalharness.stats.difference import EstimatedDifference, difference_interval
-from evalharness.stats.intervals import Interval
+from evalharness.stats.intervals import Absent, Interval
 from evalharness.stats.paired import paired_proportion_difference
 
 
@@ -105,7 +105,7 @@ def _both(config: GateConfig, candidate: Side, baseline: Side, task: str) -> Tas
     paired = _paired(config, baseline, candidate, task, (result.name, other.name))
     if isinstance(paired, Obstacle):
         return dataclasses.replace(evidence, obstacle=paired)
-    left_out = _left_out(config, paired)
+    left_out = (*_cut(records), *_left_out(config, paired))
     if config.errors.count_as == "wrong" and paired.left_out.failed:
         paired, said = count_as_wrong(paired, higher_is_better=higher)
         left_out = (*left_out, said)
@@ -175,6 +175,12 @@ def _with_short_hashes(scores: TaskScores) -> TaskScores:
     return dataclasses.replace(scores, input_hashes=shortened(scores.input_hashes), content_hashes=contents)
 
 
+def _cut(records: tuple[TaskRecord, TaskRecord]) -> tuple[str, ...]:
+    """Tell prompts that were cut: a model with a shorter context was asked less."""
+    cut = [task.n_truncated for task in records]
+    return (f"prompts cut in {cut[0]} documents of the baseline, {cut[1]} of the candidate",) if any(cut) else ()
+
+
 def _left_out(config: GateConfig, paired: Paired) -> tuple[str, ...]:
     left_out = paired.left_out
     notes = []
@@ -229,5 +235,6 @@ def gain_of(found: Difference, alpha: float, *, unit: str, higher_is_better: boo
         n_worse=lost if found.is_right_or_wrong else None,
         n_changed=None if won is None or lost is None else won + lost,
         method=bounds.method if isinstance(bounds, Interval) else "",
+        absence=bounds.reason if isinstance(bounds, Absent) else "",
         is_identical=found.is_identical,
     )

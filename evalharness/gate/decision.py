@@ -180,8 +180,11 @@ def _without_gain(row: Row, task: TaskEvidence, limits: Judged | None) -> Row:
 
 
 def _with_gain(row: Row, gain: Gain, question: Question) -> Row:
+    needed = documents_needed(gain, question) if row.verdict == "inconclusive" else None
+    notes = () if needed is None else (f"about {needed:,} documents would show an equal candidate to be within it",)
     return dataclasses.replace(
         row,
+        notes=(*notes, *row.notes),
         scale=gain.scale,
         difference=gain.value,
         low=gain.low,
@@ -191,7 +194,7 @@ def _with_gain(row: Row, gain: Gain, question: Question) -> Row:
         p_adjusted=question.p_adjusted,
         detectable_drop=detectable_drop(gain, question),
         n=gain.n,
-        n_needed=documents_needed(gain, question) if row.verdict == "inconclusive" else None,
+        n_needed=needed,
         n_better=gain.n_better,
         n_worse=gain.n_worse,
         method=gain.method,

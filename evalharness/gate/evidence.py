@@ -15,9 +15,10 @@ class Gain:
 
     value: positive is better, on `scale`. low, high: the interval at level 1 - 2 alpha, None where the data show no spread.
     standard_error, df: of the value, and its degrees of freedom; None, and infinite, where they are not known.
-    p_worse: one-sided, for "the candidate is worse"; None without a test. is_identical: every document has the same statistics
-    on both sides. n: paired documents; n_units: independent clusters among them. n_better, n_worse: of right or wrong
-    documents; n_changed: those that differ at all, None for metrics that no document has alone.
+    p_worse: one-sided, for "the candidate is worse"; None without a test, and `absence` says why.
+    n: paired documents; n_units: independent clusters among them. n_better, n_worse: of right or wrong documents;
+    n_changed: those that differ at all, None for metrics that no document has alone. is_identical: every document has the
+    same statistics on both sides.
     """
 
     value: float
@@ -33,6 +34,7 @@ class Gain:
     n_worse: int | None = None
     n_changed: int | None = None
     method: str = ""
+    absence: str = ""
     is_identical: bool = False
 
 

@@ -42,12 +42,14 @@ def judge(gain: Gain, question: Question) -> Judged:
     """Return the verdict on a gain.
 
     fail: p_adjusted <= alpha for a drop greater than min_effect, and not shown to be within the margin. pass: `not_inferior`,
-    or, where no regression is all that is demanded, no fail. inconclusive: neither.
+    or, where no regression is all that is demanded, no fail. inconclusive: neither, or no test at all.
     """
 
     def said(value: float, *, signed: bool = True) -> str:
         return amount(value, gain.scale, question.unit, signed=signed)
 
+    if question.p_adjusted is None and not gain.is_identical:
+        return Judged("inconclusive", f"no test can be made: {gain.absence or 'its method has none'}")
     is_dropped = question.p_adjusted is not None and question.p_adjusted <= question.alpha and gain.value < 0
     is_shown = not_inferior(gain, question.margin)
     if is_dropped and -gain.value > question.min_effect and not is_shown:

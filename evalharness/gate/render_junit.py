@@ -24,6 +24,7 @@ _PROPERTIES = (
     "n_worse",
     "n_needed",
 )
+_TYPES = {"fail": "regression", "inconclusive": "inconclusive", "not comparable": "not comparable"}
 
 
 def to_junit(verdict: GateVerdict) -> bytes:
@@ -44,7 +45,7 @@ def to_junit(verdict: GateVerdict) -> bytes:
     case = ElementTree.SubElement(suite, "testcase", {"classname": "gate", "name": f"verdict {xml_text(verdict.name)}"})
     if verdict.exit_code:
         kind = "error" if verdict.verdict == "not comparable" else "failure"
-        detail = {"type": verdict.verdict, "message": xml_text(verdict.sentence)}
+        detail = {"type": _TYPES[verdict.verdict], "message": xml_text(verdict.sentence)}
         ElementTree.SubElement(case, kind, detail)
     elif verdict.verdict != "pass":
         ElementTree.SubElement(case, "skipped", {"message": xml_text(verdict.headline)})
@@ -79,10 +80,10 @@ def _outcome(row: Row, verdict: GateVerdict) -> tuple[str, dict[str, str]] | Non
     if not row.counts:
         return "skipped", {}
     if row.verdict == "not comparable":
-        return "error", {"type": "not comparable"}
+        return "error", {"type": _TYPES[row.verdict]}
     if row.verdict == "inconclusive" and verdict.config["on_inconclusive"] != "fail":
         return "skipped", {}
-    return "failure", {"type": "regression" if row.verdict == "fail" else "inconclusive"}
+    return "failure", {"type": _TYPES[row.verdict]}
 
 
 def _message(row: Row) -> str:

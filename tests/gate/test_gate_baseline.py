@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import gzip
+import hashlib
 import json
 
 import numpy as np
@@ -14,6 +15,7 @@ from evalharness.errors import BaselineError, GateError
 from evalharness.gate.baseline import accept, read_lock, read_scores, side_of_baseline
 from evalharness.gate.config import checked_config, find_config, read_gate_config
 from evalharness.gate.gate import judge_candidate
+from evalharness.gate.scores_file import decode_scores, encode_scores
 from evalharness.gate.sides import MissingBaseline, side_of_run
 from evalharness.run.store import ResultStore
 
@@ -51,6 +53,16 @@ def test_scores_read_back_are_those_of_the_run(store, lock):
             np.testing.assert_array_equal(found[metric].rows, own.rows)
             assert found[metric].record == own.record
             assert list(found[metric].document_ids) == list(own.document_ids)
+
+
+def test_ids_that_are_no_unicode_are_read_back(store):
+    with open_scores(store, run_of(store, (2, 0, 0, 0))) as opened:
+        odd = np.array(["\ud800", "é"], dtype=object)
+        own = opened.scores
+        opened.scores = lambda task, metric, contents: dataclasses.replace(own(task, metric), document_ids=odd)
+        data = encode_scores(opened)
+    found = decode_scores(data, "here", hashlib.sha256(data).hexdigest())
+    assert list(found.tasks["task0"]["exact_match"].document_ids) == ["é", "\ud800"]
 
 
 def test_a_scores_file_has_the_same_bytes_whenever_it_is_written(store, lock, tmp_path):
@@ -104,8 +116,6 @@ def test_a_missing_scores_file_is_not_comparable(store, lock):
 
 
 def test_a_file_that_is_no_scores_file_is_an_error_even_if_its_checksum_fits(store, lock):
-    import hashlib
-
     entry = accepted(store, lock, run_of(store, (5, 1, 1, 3)))
     for data in (b"", b"x", gzip.compress(b"[]"), gzip.compress(b'{"schema_version": 1}')):
         (lock.parent / entry.scores).write_bytes(data)

@@ -1,10 +1,13 @@
 """What a gate says of evidence, rule by rule."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from gate_cases import config, evidence, gain_of_counts, judged, means, outcomes, pair_of, row_of, scores, side
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evalharness.errors import GateError
 from evalharness.gate.decision import decide
@@ -12,6 +15,7 @@ from evalharness.gate.error_budget import shares
 from evalharness.gate.evidence import BaselineEvidence, Obstacle, Performance
 from evalharness.gate.gate import judge_candidate
 from evalharness.gate.sides import MissingBaseline
+from evalharness.gate.verdict import WORDS
 from evalharness.stats.multiplicity import holm
 
 
@@ -178,6 +182,16 @@ def test_without_an_average_tasks_must_be_shown_to_be_within_their_margins():
     assert found.verdict == "inconclusive"
 
 
+def test_a_task_without_any_test_is_inconclusive_even_where_no_regression_is_all_that_is_demanded():
+    gate = config(suite={"required": False})
+    untested = dataclasses.replace(
+        gain_of_counts(3, 1, 50), p_worse=None, low=None, high=None, absence="no metric here"
+    )
+    found = decided(gate, evidence("a", untested, gate), *many(gate, [(60, 60)]))
+    assert found.verdict == "inconclusive"
+    assert row_of(found, "a").reason == "no test can be made: no metric here"
+
+
 def test_two_baselines_share_alpha_and_both_must_pass():
     gate = config()
     tasks = tuple(many(gate, [(60, 60)] * 10))
@@ -227,6 +241,34 @@ def test_the_same_scores_pass_with_enough_documents():
     verdict = judged(*[[each] for each in pair_of("a", 800, 0, 0, 519)])
     assert (verdict.verdict, verdict.exit_code) == ("pass", 0)
     assert "could have been missed" in verdict.sentence
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 40)), min_size=1, max_size=4))
+def test_exchanging_the_sides_turns_every_gain(counts):
+    tasks = [pair_of(f"task{i}", both, lost, won, 1) for i, (lost, won, both) in enumerate(counts)]
+    one, other = ([pair[i] for pair in tasks] for i in (0, 1))
+    for there, back in zip(judged(one, other).rows, judged(other, one).rows, strict=True):
+        assert there.difference == pytest.approx(-back.difference, abs=1e-12)
+        assert there.low == pytest.approx(-back.high, abs=1e-12)
+        assert there.detectable_drop == pytest.approx(back.detectable_drop)
+        assert {there.verdict, back.verdict} != {"fail"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.001, 0.3), st.floats(1, 3))
+def test_a_wider_margin_never_makes_a_verdict_worse(lost, won, margin, factor):
+    baseline, candidate = pair_of("a", 100, lost, won, 100)
+    narrow, wide = (judged([baseline], [candidate], suite={"margin": m}) for m in (margin, margin * factor))
+    assert WORDS.index(wide.verdict) <= WORDS.index(narrow.verdict)
+
+
+def test_cut_prompts_are_told():
+    baseline, _ = pair_of("a", 800, 0, 0, 519)
+    _, cut = pair_of("a", 800, 0, 0, 519, n_truncated=7)
+    assert (
+        "prompts cut in 0 documents of the baseline, 7 of the candidate" in row_of(judged([baseline], [cut]), "a").notes
+    )
 
 
 def test_a_metric_that_is_better_when_lower_fails_when_it_rises():

@@ -10,6 +10,7 @@ from gate_cases import judged, means, pair_of, scores
 from lxml import etree
 from markdown_it import MarkdownIt
 
+from evalharness.gate.cells import cells
 from evalharness.gate.render_github import append_summary, workflow_commands
 from evalharness.gate.render_json import to_json
 from evalharness.gate.render_junit import to_junit
@@ -159,6 +160,17 @@ def test_the_summary_of_a_step_is_appended_to_and_kept_within_its_limit(verdicts
     path.write_bytes(b"x" * (1024 * 1024 - 1000))
     append_summary(verdicts["pass"], path)
     assert path.stat().st_size <= 1024 * 1024
+
+
+def test_a_narrow_terminal_cuts_no_number(verdicts):
+    from rich.console import Console
+
+    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(verdict_table(verdicts["fail"]))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert all(text in shown for row in verdicts["fail"].rows for text in cells(row, verdicts["fail"])[2:])
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_the_terminal_shows_no_control_characters(verdicts):
