@@ -15,7 +15,12 @@ class PageEntry:
     in_menu: bool = True
 
 
-PAGES = (PageEntry("leaderboard", "Leaderboard"),)
+PAGES = (
+    PageEntry("leaderboard", "Leaderboard"),
+    PageEntry("samples", "Samples"),
+    PageEntry("runs", "Runs"),
+    PageEntry("run", "Run", in_menu=False),
+)
 
 
 def link(view: str, **parameters: str) -> str:

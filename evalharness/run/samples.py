@@ -89,16 +89,13 @@ def read_samples(
     import pyarrow as pa
 
     wanted = None if columns is None else [*columns, *(["is_chat"] if "prompt" in columns else [])]
-    parquet, tasks = _opened(file, where)
+    parquet, tasks = open_parquet(file, where)
     groups = [index for index, name in enumerate(tasks) if task is None or name == task]
-    # What files that were written before these columns existed would hold in them.
-    later = {name: empty for name, empty in _LATER_COLUMNS.items() if columns is None or name in columns}
     try:
         for batch in parquet.iter_batches(_READ_ROWS, row_groups=groups, columns=wanted) if groups else ():
-            for row in batch.to_pylist():
-                yield {**later, **_decode(row)}
+            yield from (decode_sample(row, columns) for row in batch.to_pylist())
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise _damaged(where, error) from error
+        raise damaged(where, error) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +123,7 @@ class RowsFile:
 
     def __init__(self, file: BinaryIO, where: object) -> None:
         self._where = where
-        self._parquet, self._tasks = _opened(file, where)
+        self._parquet, self._tasks = open_parquet(file, where)
 
     def read(self, task: str, *, contents: bool = False) -> TaskRows:
         """Read one task. contents: read the documents too, for `content_hashes`, which takes much longer.
@@ -150,7 +147,7 @@ class RowsFile:
                 _content_hashes(kept["document"]) if contents else None,
             )
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-            raise _damaged(self._where, error) from error
+            raise damaged(self._where, error) from error
 
 
 def _rows_of_map(scores: Any) -> dict[str, npt.NDArray[np.float64]]:
@@ -188,8 +185,8 @@ def _content_hashes(documents: Any) -> npt.NDArray[np.object_]:
     return hashes
 
 
-def _opened(file: BinaryIO, where: object) -> tuple[Any, list[str]]:
-    """Open a samples file; return it with the task of each of its row groups."""
+def open_parquet(file: BinaryIO, where: object) -> tuple[Any, list[str]]:
+    """Open a samples file; return it with the task of each of its row groups. Raises StoreError when it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -199,11 +196,12 @@ def _opened(file: BinaryIO, where: object) -> tuple[Any, list[str]]:
         if len(tasks) != parquet.num_row_groups:
             raise ValueError(f"{parquet.num_row_groups} row groups for {len(tasks)} tasks")
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise _damaged(where, error) from error
+        raise damaged(where, error) from error
     return parquet, tasks
 
 
-def _damaged(where: object, error: Exception) -> StoreError:
+def damaged(where: object, error: Exception) -> StoreError:
+    """Return the error for a samples file that cannot be read."""
     return StoreError.at(where, f"the samples cannot be read: {error}", "the file is damaged")
 
 
@@ -282,7 +280,8 @@ def _json(value: Any) -> str:
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _decode(row: dict[str, Any]) -> dict[str, Any]:
+def decode_sample(row: dict[str, Any], columns: Collection[str] | None = None) -> dict[str, Any]:
+    """Turn one row of the file into what `read_samples` yields of these columns; row: is changed."""
     is_chat = row.pop("is_chat", False)
     if is_chat and "prompt" in row:
         row["prompt"] = json.loads(row["prompt"])
@@ -293,4 +292,6 @@ def _decode(row: dict[str, Any]) -> dict[str, Any]:
         row["judgements"] = json.loads(row["judgements"] or "{}")
     if "scores" in row:
         row["scores"] = dict(row["scores"])
-    return row
+    # What files that were written before these columns existed would hold in them.
+    later = {name: empty for name, empty in _LATER_COLUMNS.items() if columns is None or name in columns}
+    return {**later, **row}

@@ -28,6 +28,7 @@ from evalharness.run.lock import is_being_written
 from evalharness.run.plan import PLAN_FILE, Plan, decode_plan, encode_plan
 from evalharness.run.plan import plan_fingerprint as plan_fingerprint
 from evalharness.run.record import RunRecord, SampleRecord, decode_record, encode_record, encode_results
+from evalharness.run.sample_search import SampleSearch
 from evalharness.run.samples import SAMPLES_FILE, RowsFile, read_samples, write_samples
 
 RESULTS_FILE = "results.json"
@@ -205,6 +206,13 @@ class ResultStore:
         directory = self._resolve(str(run))
         with _open_samples(directory) as file:
             yield RowsFile(file, directory.shown(SAMPLES_FILE))
+
+    @contextmanager
+    def search(self, run: str | Path) -> Iterator[SampleSearch]:
+        """Open the samples of a run, to search them a task at a time; raises what `load` and `SampleSearch` do."""
+        directory = self._resolve(str(run))
+        with _open_samples(directory) as file:
+            yield SampleSearch(file, directory.shown(SAMPLES_FILE))
 
     def locate(self, run: str | Path) -> str:
         """Return the directory of a committed run, as a path or URL; takes and raises what `load` does."""

@@ -1,0 +1,163 @@
+"""Pages about single tasks, samples and runs: what they show, what they say of gaps, and that no text acts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from page_cases import ATTACKS, write_corrupt, write_run, write_unfinished
+
+pytestmark = pytest.mark.slow
+
+LEADERBOARD = Path(__file__).parents[2] / "leaderboard"
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVALHARNESS_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def visit(results):
+    testing = pytest.importorskip("streamlit.testing.v1")
+    import streamlit
+
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
+
+    def visited(view, **parameters):
+        page = testing.AppTest.from_file(str(LEADERBOARD / "app.py"), default_timeout=30)
+        page.switch_page(f"views/{view}.py")
+        for name, value in parameters.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception, page.exception
+        return page
+
+    return visited
+
+
+def texts(page):
+    """Return everything that a page shows as text of its own."""
+    return "\n".join(
+        str(each.value) for kind in ("text", "code", "caption", "info", "warning", "error") for each in page.get(kind)
+    )
+
+
+@pytest.mark.parametrize("view", ["samples", "runs", "run"])
+def test_an_empty_store_says_how_to_begin(visit, view):
+    assert visit(view).info
+
+
+def test_samples_are_listed_with_what_came_of_them(results, visit):
+    write_run(results, n_failed=1)
+    table = visit("samples").dataframe[0].value
+    assert list(table["outcome"]) == ["right", "wrong", "right", "right", "failed"]
+    assert table["answer"][1] == "no 1"
+    assert table["reference"][1] == "yes 1"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "documents"),
+    [
+        ({"show": "wrong"}, ["doc-1"]),
+        ({"show": "failed"}, ["doc-4"]),
+        ({"text": "QUESTION 2"}, ["doc-2"]),
+        ({"order": "lowest value", "show": "all"}, ["doc-1", "doc-0", "doc-2", "doc-3", "doc-4"]),
+    ],
+)
+def test_an_address_filters_samples(results, visit, parameters, documents):
+    write_run(results, n_failed=1)
+    assert list(visit("samples", **parameters).dataframe[0].value["document"]) == documents
+
+
+def test_an_address_names_one_sample(results, visit):
+    run = write_run(results)
+    page = visit("samples", run=run, task="quiz", document="doc-1")
+    assert [code.value for code in page.code][:4] == ["Question 1?\nAnswer:", "yes 1", "no 1", "no 1"]
+
+
+def test_a_sample_that_is_not_there_is_told(results, visit):
+    write_run(results)
+    assert "no such document" in visit("samples", document="doc-99").warning[0].value
+
+
+def test_a_run_that_is_not_there_is_told(results, visit):
+    write_run(results)
+    assert "not in the store" in visit("samples", run="../../etc").warning[0].value
+    assert "no run of this id" in visit("run", run="../../etc").info[0].value
+
+
+@pytest.mark.parametrize("number", range(len(ATTACKS)))
+def test_texts_of_strangers_are_shown_as_text_only(results, visit, number):
+    run = write_run(results, answers=[ATTACKS[number]])
+    page = visit("samples", run=run, document="doc-0")
+    assert not [each for each in page.markdown if "alert" in each.value or "attacker" in each.value]
+    shown = texts(page)
+    assert not set("\x1b\x07\x00\u202e\ud800") & set(shown)
+    assert len(shown) < 100_000
+
+
+def test_a_model_with_markup_for_a_name_is_text_everywhere(results, visit):
+    name = "![i](https://attacker.example/x.png) <b>"
+    run = write_run(results, model=name)
+    for view in ("samples", "runs", "run"):
+        page = visit(view, run=run)
+        shown = [*page.markdown, *page.title, *page.subheader, *page.caption]
+        assert not [each for each in shown if "attacker" in each.value]
+
+
+def test_a_run_whose_samples_are_lost_is_told(results, visit):
+    run = write_run(results)
+    visit("samples", run=run)
+    (path,) = results.glob("*/*/samples.parquet")
+    path.write_bytes(b"PAR1 nothing")
+    import streamlit
+
+    streamlit.cache_resource.clear()
+    page = visit("samples", run=run)
+    assert "cannot be read" in page.error[0].value
+
+
+def test_all_runs_are_listed_with_their_state_and_reason(results, visit):
+    write_run(results)
+    write_unfinished(results)
+    write_corrupt(results)
+    table = visit("runs").dataframe[0].value
+    assert sorted(table["state"]) == ["committed", "corrupt", "unfinished"]
+    assert set(table["model"]) == {"alpha", "late", "broken"}
+    assert all(table["reason"][table["state"] != "committed"])
+
+
+def test_runs_are_filtered_by_state_and_text(results, visit):
+    write_run(results)
+    write_corrupt(results)
+    assert list(visit("runs", state="corrupt").dataframe[0].value["model"]) == ["broken"]
+    assert list(visit("runs", text="ALPHA").dataframe[0].value["model"]) == ["alpha"]
+
+
+def test_a_run_shows_the_command_that_made_it(results, visit):
+    run = write_run(results)
+    page = visit("run", run=run)
+    assert page.code[0].value == "evalharness run -m alpha -t quiz"
+
+
+def test_a_run_that_is_not_committed_says_why(results, visit):
+    unfinished, corrupt = write_unfinished(results), write_corrupt(results)
+    assert "resumes it" in texts(visit("run", run=unfinished))
+    assert "not JSON" in texts(visit("run", run=corrupt))
+    assert "not finished" in visit("samples", run=unfinished).info[0].value
+
+
+def test_results_in_a_folder_that_cannot_be_written_are_shown(results, visit):
+    write_run(results)
+    for path in (results, *results.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert len(visit("samples").dataframe[0].value) == 4
+    finally:
+        for path in (results, *results.rglob("*")):
+            path.chmod(0o755)
+        shutil.rmtree(results)
