@@ -109,7 +109,16 @@ def test_the_leaderboard_imports_neither_engine_nor_torch():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["tasks", "list"], ["models", "list"], ["runs", "list"], ["compare", "--help"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["tasks", "list"],
+        ["models", "list"],
+        ["runs", "list"],
+        ["gate", "--help"],
+        ["baseline", "show"],
+        ["compare", "--help"],
+    ],
 )
 def test_light_commands_load_nothing_heavy(arguments, tmp_path):
     script = (

@@ -48,9 +48,9 @@ class _Test:
 def decide(config: GateConfig, evidence: Sequence[BaselineEvidence]) -> Decision:
     """Judge a candidate beside all its baselines.
 
-    All tests, the averages and the tasks of every baseline, are one weighted family of `holm` at the alpha of the gate;
-    rules with ``correction: none`` stand outside. Where no average can be made, tasks must be shown to be not inferior
-    themselves.
+    All tests that can decide, the averages and the tasks of every baseline, are one weighted family of `holm` at the alpha
+    of the gate; rules with ``correction: none`` stand outside. Where no average can be made, tasks must be shown to be not
+    inferior themselves.
     """
     suites = [suite_gain(each.tasks, config.suite, config.alpha) for each in evidence]
     tests = _tests(config, evidence, suites)
@@ -74,25 +74,27 @@ def _demand(required: Requirement, *, has_average: bool) -> Demand:
 
 
 def _tests(config: GateConfig, evidence: Sequence[BaselineEvidence], suites: Sequence[SuiteGain]) -> dict[_Key, _Test]:
-    gains: dict[_Key, Gain] = {}
+    """Return every test of the gate; those that decide nothing, or stand outside the correction, have an alpha of their own."""
+    p_values: dict[_Key, float] = {}
     weights: dict[_Key, float] = {}
-    tested = [[task for task in each.tasks if task.gain and task.gain.p_worse is not None] for each in evidence]
-    in_family = [sum(task.rule.correction == "holm" for task in tasks) for tasks in tested]
-    of_suites, of_tasks = shares(in_family, [suite.gain is not None for suite in suites], config.suite.share)
-    for index, suite in enumerate(suites):
-        if suite.gain is not None:
-            gains[index, ""], weights[index, ""] = suite.gain, of_suites[index]
-        for task in tested[index]:
-            if task.gain is not None:
-                gains[index, task.task] = task.gain
-            if task.rule.correction == "holm":
-                weights[index, task.task] = of_tasks[index]
+    in_family = [[task.task for task in each.tasks if _is_in_family(task)] for each in evidence]
+    averages = [suite.gain is not None and config.suite.required is not False for suite in suites]
+    of_suites, of_tasks = shares([len(names) for names in in_family], averages, config.suite.share)
+    for index, (each, suite) in enumerate(zip(evidence, suites, strict=True)):
+        gains = {"": suite.gain, **{task.task: task.gain for task in each.tasks}}
+        p_values |= {(index, name): gain.p_worse for name, gain in gains.items() if gain and gain.p_worse is not None}
+        weights |= {(index, ""): of_suites[index]} if averages[index] else {}
+        weights |= {(index, name): of_tasks[index] for name in in_family[index]}
     if config.correction == "none":
         weights = {}
-    p_values = {key: gain.p_worse if gain.p_worse is not None else 1.0 for key, gain in gains.items()}
     adjusted = holm([p_values[key] for key in weights], list(weights.values()))
-    p_adjusted = {**p_values, **{key: float(p) for key, p in zip(weights, adjusted, strict=True)}}
-    return {key: _Test(weights.get(key, 1.0), p_adjusted[key]) for key in gains}
+    in_all = {key: float(p) for key, p in zip(weights, adjusted, strict=True)}
+    return {key: _Test(weights.get(key, 1.0), in_all.get(key, p)) for key, p in p_values.items()}
+
+
+def _is_in_family(task: TaskEvidence) -> bool:
+    has_test = task.gain is not None and task.gain.p_worse is not None
+    return has_test and task.rule.correction == "holm" and task.rule.required is not False
 
 
 def _obstacle_rows(evidence: BaselineEvidence) -> list[Row]:
@@ -202,14 +204,17 @@ def _with_gain(row: Row, gain: Gain, question: Question) -> Row:
 
 
 def _overall(config: GateConfig, evidence: Sequence[BaselineEvidence], rows: Sequence[Row]) -> Word:
-    """Return the worst verdict of the rows that count; a baseline with which nothing was compared never passes."""
+    """Return the worst verdict of the rows that count; a baseline with which nothing was compared never passes.
+
+    Without the only baseline, as the configuration allows, limits still fail.
+    """
     words = [row.verdict for row in rows if row.counts]
     if config.on_inconclusive == "pass":
         words = ["pass" if word == "inconclusive" else word for word in words]
-    compared = [each for each in evidence if each.is_compared]
-    excused = [each for each in evidence if _is_excused(each)]
-    if not compared or any(each not in compared and each not in excused for each in evidence):
-        words = [*words, "not comparable"]
+    if all(_is_excused(each) for each in evidence):
+        return "fail" if "fail" in words else "not comparable"
+    if not all(each.is_compared or _is_excused(each) for each in evidence):
+        return "not comparable"
     return worst(words) if words else "pass"
 
 
@@ -237,7 +242,8 @@ def _notes(config: GateConfig, evidence: Sequence[BaselineEvidence]) -> tuple[st
             if names:
                 notes.append(f"{each.baseline}: {counted(len(names), 'task')} {what}: {', '.join(names)}")
         notes += [f"{each.baseline}: {note}" for note in each.notes]
-    outside = sorted({task.task for each in evidence for task in each.tasks if task.rule.correction == "none"})
+    rules = {task.task: task.rule for each in evidence for task in each.tasks}
+    outside = sorted(name for name, rule in rules.items() if rule.correction == "none" and rule.required is not False)
     if config.correction == "none":
         notes.append("correction is none: the gate fails an unchanged model more often than alpha")
     elif outside:

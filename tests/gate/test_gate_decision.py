@@ -134,6 +134,14 @@ def test_a_task_for_information_neither_fails_the_gate_nor_enters_the_average():
     assert "task0: for information only" in " ".join(row_of(found, "suite").notes)
 
 
+def test_tasks_for_information_cost_the_others_no_alpha():
+    gate = config(tasks={"task?*": {"required": False}, "task0": {"required": "regression-only"}})
+    beside = row_of(decided(gate, *many(gate, [(60, 60)] * 20)), "task0")
+    alone = row_of(decided(config(), *many(config(), [(60, 60)])), "task0")
+    assert beside.detectable_drop == pytest.approx(alone.detectable_drop)
+    assert beside.p_adjusted == pytest.approx(alone.p_adjusted)
+
+
 def test_a_task_outside_the_correction_is_tested_at_the_whole_alpha():
     gate = config(tasks={"task0": {"correction": "none"}})
     counts = [(80, 56), *[(60, 60)] * 19]
@@ -408,6 +416,21 @@ def test_a_missing_baseline_is_a_policy_and_never_a_pass(policy, code):
     missing = MissingBaseline("main", "there is no baseline yet")
     verdict = judge_candidate("test", config(on_missing_baseline=policy), side("candidate", a), [missing])
     assert (verdict.verdict, verdict.exit_code) == ("not comparable", code)
+
+
+def test_without_a_baseline_floors_still_fail():
+    _, a = pair_of("a", 800, 0, 0, 519)
+    gate = config(on_missing_baseline="warn", tasks={"a": {"min": 0.9}})
+    verdict = judge_candidate("test", gate, side("candidate", a), [MissingBaseline("main", "none yet")])
+    assert (verdict.verdict, verdict.exit_code) == ("fail", 3)
+
+
+def test_the_simulated_counts_give_what_documents_give():
+    row = row_of(judged(*[[each] for each in pair_of("a", 500, 40, 25, 435)]), "a")
+    gain = gain_of_counts(40, 25, 1000)
+    assert (row.difference, row.low, row.high, row.p_worse) == pytest.approx(
+        (gain.value, gain.low, gain.high, gain.p_worse), rel=1e-12
+    )
 
 
 def test_a_rule_with_a_metric_that_its_task_does_not_have_is_an_error():

@@ -26,7 +26,7 @@ gain = functools.lru_cache(maxsize=None)(gain_of_counts)
 
 @functools.cache
 def verdicts(n, drops, n_baselines=1):
-    """The verdicts of suites with n documents a task and such true drops, each with the words of its rows of tasks."""
+    """The verdicts of suites with n documents a task and such true drops."""
     gate = config()
     rng = np.random.default_rng([n, len(drops), n_baselines])
     found = []
