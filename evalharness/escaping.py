@@ -1,4 +1,4 @@
-"""Texts of strangers made harmless where they are shown: terminals, Markdown, spreadsheets, XML, logs of build servers."""
+"""Texts of strangers made harmless where they are shown: terminals, Markdown, LaTeX, spreadsheets, XML, build logs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~])")
 #: What XML 1.0 allows: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",  # at the start of a line it would be read as an argument of the line break before it
+    "]": "{]}",
+}
 _MENTION = re.compile(r"([@#])(?=\w)")
 _BREAK = "\N{ZERO WIDTH SPACE}"
 
@@ -22,6 +38,11 @@ def inert(text: str) -> str:
 def markdown(text: str) -> str:
     """Escape a text for a cell of a Markdown table: one line, no markup, no HTML."""
     return _MARKDOWN.sub(r"\\\1", html.escape(_CONTROL.sub(" ", text), quote=False))
+
+
+def latex(text: str) -> str:
+    """Escape a text for LaTeX, on one line."""
+    return "".join(_LATEX.get(letter, letter) for letter in _CONTROL.sub(" ", text))
 
 
 def spreadsheet(text: str) -> str:

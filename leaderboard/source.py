@@ -16,6 +16,10 @@ from evalharness.index import queries
 from evalharness.index.index import RunIndex, open_index
 from evalharness.index.queries import IndexedResult, IndexedRun, IndexedSuite, IndexedTask
 from evalharness.run.store import ResultStore
+from leaderboard.facts import ModelFacts, facts_of
+from leaderboard.scores import Scores, scores_of
+from leaderboard.standing import Aggregates, Aggregation, aggregates
+from leaderboard.suites import Suite, bundled_suites, offered
 
 #: Seconds between looks at the run directories: a listing of thousands takes a tenth of one.
 _REFRESH_SECONDS = 2.0
@@ -79,6 +83,49 @@ def tasks() -> list[IndexedTask]:
 def suites() -> list[IndexedSuite]:
     """Return all suites and groups."""
     return _suites(index(), index().version())
+
+
+def scores(chosen: Sequence[str]) -> Scores:
+    """Return all models' scores on some tasks; shared between sessions, so not to be changed."""
+    return _scores(index(), tuple(chosen), index().version())
+
+
+def averages(chosen: Sequence[str], aggregation: Aggregation) -> Aggregates:
+    """Return all models' aggregates over some tasks, in the order of `scores`."""
+    return _averages(index(), tuple(chosen), aggregation, index().version())
+
+
+def facts() -> dict[str, ModelFacts]:
+    """Return what the newest run of each model says about it."""
+    return _facts(index(), index().version())
+
+
+def suite_choices() -> list[Suite]:
+    """Return the suites to choose from, the one with most results first."""
+    return offered(suites(), _bundled_suites(), tasks())
+
+
+# What is large and frozen is kept as one object for all sessions: a copy for each rerun would take longer than the query.
+
+
+@st.cache_resource(show_spinner="Reading results ...", max_entries=8)
+def _scores(_index: RunIndex, chosen: tuple[str, ...], version: str) -> Scores:
+    return scores_of(queries.standing_cells(_index, chosen), chosen)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _averages(_index: RunIndex, chosen: tuple[str, ...], aggregation: Aggregation, version: str) -> Aggregates:
+    return aggregates(_scores(_index, chosen, version), aggregation)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _facts(_index: RunIndex, version: str) -> dict[str, ModelFacts]:
+    return facts_of(_runs(_index, version))
+
+
+@st.cache_resource(show_spinner=False)
+def _bundled_suites() -> list[Suite]:
+    return bundled_suites()
 
 
 @st.cache_data(show_spinner=False, max_entries=2)

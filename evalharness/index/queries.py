@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from evalharness.index.index import RunIndex
 
@@ -115,6 +115,28 @@ class IndexedSuite:
     weighting: str
 
 
+class IndexedCell(NamedTuple):
+    """One model's headline result on one task, with what a table of all models needs and no more; as in `IndexedResult`."""
+
+    model: str
+    task: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    n: int
+    signature: str
+    unit: str
+    higher_is_better: bool
+    random_baseline: float | None
+    fingerprint: str
+    data_hash: str
+    created: str
+    n_documents_limit: int | None
+    n_failed: int
+
+
 _T = TypeVar("_T", IndexedRun, IndexedResult)
 
 _RESULT = """
@@ -122,6 +144,11 @@ SELECT run.place, run.run_id, run.model, run.created, run.n_documents_limit, res
     result.value, result.low, result.high, result.level, result.method, result.n, result.n_clusters, result.standard_error,
     result.signature, result.unit, result.higher_is_better, result.absence, result.random_baseline, task.fingerprint,
     task.data_hash, task.n_documents, task.n_failed, task.n_truncated, task.shots
+"""
+_CELL = """
+SELECT run.model, result.task, result.metric, result.value, result.low, result.high, result.level, result.n, result.signature,
+    result.unit, result.higher_is_better, result.random_baseline, task.fingerprint, task.data_hash, run.created,
+    run.n_documents_limit, task.n_failed
 """
 # CROSS JOIN fixes the order of the loops: without statistics SQLite may choose one that takes minutes.
 _STANDING = """
@@ -144,6 +171,18 @@ def runs(index: RunIndex, model: str | None = None) -> list[IndexedRun]:
 def standing_headlines(index: RunIndex) -> list[IndexedResult]:
     """Return the headline result of every model on every task, from the run that speaks for it."""
     return _made(IndexedResult, index.rows(f"{_RESULT} {_STANDING} WHERE result.is_headline = 1"))
+
+
+def standing_cells(index: RunIndex, tasks: Sequence[str] | None = None) -> list[IndexedCell]:
+    """Return the headline result of every model on some tasks, or on all; twice as fast as `standing_headlines`."""
+    condition, parameters = "", []
+    if tasks is not None:
+        condition, parameters = "AND standing.task IN (SELECT value FROM json_each(?))", [json.dumps(list(tasks))]
+    query = f"{_CELL} {_STANDING} WHERE result.is_headline = 1 {condition}"
+    with index.connect() as connection:
+        connection.row_factory = None  # plain tuples: there may be a hundred thousand
+        found = connection.execute(query, parameters).fetchall()
+    return [IndexedCell._make(row) for row in found]
 
 
 def standing_of_task(index: RunIndex, task: str) -> list[IndexedResult]:

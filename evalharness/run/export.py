@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
-from evalharness.escaping import markdown, spreadsheet
+from evalharness.escaping import latex, markdown, spreadsheet
 from evalharness.run.digits import decimals_of, shown_value
 from evalharness.run.record import MetricResult, RunRecord, TaskRecord, canonical_json
 
@@ -43,22 +43,6 @@ _TEXT_COLUMNS = ("model", "task", "metric", "run_id", "method", "adapter")
 #: Left out of a table for people where they say nothing of any row.
 _SPARSE_COLUMNS = ("level", "method", "shots", "limit", "n_failed", "n_truncated", "adapter")
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "[": "{[}",  # at the start of a line it would be read as an argument of the line break before it
-    "]": "{]}",
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -124,8 +108,8 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def to_latex(rows: Sequence[Row]) -> str:
     r"""Return a `tabular` for the booktabs package, its texts escaped, decimals from the intervals' widths."""
     columns = _telling_columns(rows)
-    head = " & ".join(map(_escape_latex, columns))
-    body = [" & ".join(_cells(row, columns, _escape_latex)) + r" \\" for row in rows]
+    head = " & ".join(map(latex, columns))
+    body = [" & ".join(_cells(row, columns, latex)) + r" \\" for row in rows]
     aligned = "".join("l" if name in _TEXT_COLUMNS else "r" for name in columns)
     return "\n".join(
         [
@@ -163,7 +147,3 @@ def _cells(row: Row, columns: Sequence[str], escape: Callable[[str], str]) -> li
         return escape(_CONTROL.sub(" ", str(value)))
 
     return [cell(name) for name in columns]
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
