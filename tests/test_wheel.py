@@ -52,7 +52,13 @@ def elsewhere(wheel, tmp_path_factory):
 
 def test_the_wheel_carries_the_data_folders(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("tasks/demo/", "configs/models/", "configs/suites/demo.yaml", "leaderboard/app.py"):
+    for wanted in (
+        "tasks/demo/",
+        "configs/models/",
+        "configs/suites/demo.yaml",
+        "configs/gates/default.yaml",
+        "leaderboard/app.py",
+    ):
         assert any(name.startswith(f"evalharness/bundled/{wanted}") for name in names), wanted
     assert not [name for name in names if name.startswith(("tests/", "examples/", "benchmarks/"))]
 
