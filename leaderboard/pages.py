@@ -17,6 +17,7 @@ class PageEntry:
 
 PAGES = (
     PageEntry("leaderboard", "Leaderboard"),
+    PageEntry("task", "Tasks"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
     PageEntry("run", "Run", in_menu=False),

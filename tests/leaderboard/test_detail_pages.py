@@ -46,7 +46,7 @@ def texts(page):
     )
 
 
-@pytest.mark.parametrize("view", ["samples", "runs", "run"])
+@pytest.mark.parametrize("view", ["task", "samples", "runs", "run"])
 def test_an_empty_store_says_how_to_begin(visit, view):
     assert visit(view).info
 
@@ -103,7 +103,7 @@ def test_texts_of_strangers_are_shown_as_text_only(results, visit, number):
 def test_a_model_with_markup_for_a_name_is_text_everywhere(results, visit):
     name = "![i](https://attacker.example/x.png) <b>"
     run = write_run(results, model=name)
-    for view in ("samples", "runs", "run"):
+    for view in ("task", "samples", "runs", "run"):
         page = visit(view, run=run)
         shown = [*page.markdown, *page.title, *page.subheader, *page.caption]
         assert not [each for each in shown if "attacker" in each.value]
@@ -161,3 +161,38 @@ def test_results_in_a_folder_that_cannot_be_written_are_shown(results, visit):
         for path in (results, *results.rglob("*")):
             path.chmod(0o755)
         shutil.rmtree(results)
+
+
+def test_a_task_shows_models_with_intervals_and_the_prompt_as_it_was_asked(results, visit):
+    write_run(results)
+    write_run(results, model="beta", right=(False, False, True, True))
+    page = visit("task", task="quiz")
+    table = page.dataframe[2].value
+    assert list(table["shown"]) == ["0.75", "0.50"]
+    assert page.title[0].value == "quiz"
+    assert page.code[0].value == "Question 0?\nAnswer:"
+    assert "4 documents: 1 that no model solves, 2 that every model solves" in texts(page)
+
+
+def test_a_task_of_one_model_has_no_statistics_of_documents(results, visit):
+    write_run(results)
+    assert "Two models or more" in texts(visit("task"))
+
+
+def test_a_task_that_nobody_was_asked_is_told(results, visit):
+    write_run(results)
+    assert "No model has a result" in visit("task", task="other").warning[0].value
+
+
+def test_a_task_without_a_single_scored_document_says_so(results, visit):
+    write_run(results, right=(), n_failed=2)
+    page = visit("task")
+    assert "no document was scored" in list(page.dataframe[2].value["interval"])
+
+
+def test_a_task_with_markup_for_a_name_is_text(results, visit):
+    name = "![i](https://attacker.example/x.png)"
+    write_run(results, task=name)
+    page = visit("task")
+    assert page.title[0].value == "Task"
+    assert name in texts(page)
