@@ -17,9 +17,7 @@ MOST_NAMED = 100
 #: Points of the picture of discrimination: more hide one another.
 _MOST_POINTS = 3000
 _N_BINS = 20
-_KINDS = ("strong models fail", "strong models solve")
-#: Told apart by the colour-blind, and seen in the light and in the dark.
-_COLOURS = alt.Scale(domain=_KINDS, range=["#d55e00", "#3b8bc2"])
+_KINDS = ("strong models solve", "strong models fail")
 
 
 def difficulty_histogram(statistics: ItemStatistics) -> alt.Chart:
@@ -54,7 +52,7 @@ def discrimination_plot(scores: ItemScores, statistics: ItemStatistics) -> alt.C
             "solved": float(1 - statistics.difficulty[item]),
             "discrimination": float(statistics.discrimination[item]),
             "document": cell(scores.document_ids[item]),
-            "kind": _KINDS[int(statistics.discrimination[item] >= 0)],
+            "kind": _KINDS[int(statistics.discrimination[item] < 0)],
         }
         for item in shown
     ]
@@ -65,7 +63,7 @@ def discrimination_plot(scores: ItemScores, statistics: ItemStatistics) -> alt.C
             x=alt.X("solved:Q", title="mean score over models", scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("discrimination:Q", title="discrimination", scale=alt.Scale(domain=[-1, 1])),
             shape=alt.Shape("kind:N", title=None, legend=alt.Legend(orient="top")),
-            color=alt.Color("kind:N", title=None, scale=_COLOURS, legend=alt.Legend(orient="top")),
+            color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=_KINDS), legend=alt.Legend(orient="top")),
             tooltip=[
                 "document:N",
                 alt.Tooltip("solved:Q", format=".3f"),

@@ -15,6 +15,7 @@ from evalharness.run.digits import shown_interval, shown_value
 from evalharness.stats.power import minimum_detectable_effect
 from leaderboard.inert import cell
 from leaderboard.pages import link
+from leaderboard.standing_table import model_link
 
 #: On how many documents two models differ: what `detectable` assumes, from models alike to models apart.
 DISCORDANCES = (0.05, 0.1, 0.2, 0.4)
@@ -102,7 +103,7 @@ def table_rows(results: Sequence[IndexedResult]) -> list[dict[str, Any]]:
     """Return a row a model; digits as the interval leaves them."""
     return [
         {
-            "model": link("model", model=result.model),
+            "model": model_link(result.model),
             "value": result.value,
             "shown": shown_value(result.value, result.low, result.high),
             "interval": shown_interval(result.low, result.high) if result.value is not None else cell(result.absence),

@@ -24,6 +24,7 @@ from leaderboard.item_charts import (
 from leaderboard.linking import page_link
 from leaderboard.reliability import bin_rows, reliability_bins, reliability_plot
 from leaderboard.sample_list import prompt_text
+from leaderboard.standing_table import SHOWN_AFTER
 from leaderboard.task_results import TaskResults, detectable, metrics_of, results_as_csv, results_by, table_rows
 
 #: Runs whose documents are read for item statistics; of more, as many are taken evenly from best to worst.
@@ -146,7 +147,7 @@ def _draw_table(results: tuple[IndexedResult, ...]) -> None:
         width="stretch",
         height=min(35 * (len(results) + 1) + 3, 460),
         column_config={
-            "model": st.column_config.LinkColumn(display_text=r"model=(.+)$", pinned=True),
+            "model": st.column_config.LinkColumn(display_text=rf"{SHOWN_AFTER}(.*)$", pinned=True),
             "value": None,
             "shown": st.column_config.TextColumn("value"),
             "run": st.column_config.LinkColumn(display_text="run"),

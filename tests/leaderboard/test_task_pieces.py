@@ -82,7 +82,7 @@ def test_the_detectable_difference_is_that_of_the_power_analysis_in_the_unit_of_
 def test_what_a_reader_must_know_stands_beside_a_value():
     assert caveat(result(n_failed=2, n_documents_limit=10)) == "2 failed, first 10 documents"
     (row,) = table_rows([result("a/b&c", None, absence="all failed", n_failed=3)])
-    assert (row["shown"], row["interval"], row["model"]) == ("-", "all failed", "/model?model=a%2Fb%26c")
+    assert (row["shown"], row["interval"], row["model"]) == ("-", "all failed", "/model?model=a%2Fb%26c#a/b&c")
 
 
 def test_a_file_of_results_has_full_precision_and_no_formulas():
