@@ -1,7 +1,8 @@
-"""Whether the model finds the right choice most probable: raw, per character, per byte, and by mutual information.
+"""Whether the right choice is the most probable: raw, per character, per byte, by mutual information; and how probable.
 
-All four take the first of equally good choices, as numpy's argmax in lm-evaluation-harness does, and count a sample as right
-if the choice taken is among the correct ones. Lengths are those of the choice's own text, without the delimiter before it.
+The accuracies take the first of equally good choices, as numpy's argmax in lm-evaluation-harness does, and count a sample
+as right if the choice taken is among the correct ones. Lengths are those of the choice's own text, without the delimiter
+before it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from evalharness.metric.base import STRICT, Mean, ZeroToOne
-from evalharness.metric.reading import best_index, choice_logprobs, last_step, scored
+from evalharness.metric.reading import best_index, choice_logprobs, choice_probabilities, last_step, scored
 from evalharness.request import OutputKind, Sample
 
 _CHOOSE: frozenset[OutputKind] = frozenset({"choose"})
@@ -99,6 +100,24 @@ class TopKAccuracy(Mean, ZeroToOne):
         logprobs = choice_logprobs(sample)
         taken = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])[: self.k]
         return (float(any(i in sample.reference_indices for i in taken)), 1.0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class CorrectProbability(Mean, ZeroToOne):
+    """The mean probability of the correct choices together, given that it is one of the choices (TruthfulQA's MC2).
+
+    Source: Lin et al. 2022, "TruthfulQA", arXiv:2109.07958, section 2.3; `process_results_mc2` of lm-evaluation-harness
+    0.4.13.
+    """
+
+    name: ClassVar[str] = "correct_probability"
+    columns: ClassVar[tuple[str, ...]] = ("probability", "count")
+    outputs: ClassVar[frozenset[OutputKind]] = _CHOOSE
+
+    def row(self, sample: Sample) -> Sequence[float]:
+        """Return (the softmax of the choices' log-probabilities, summed over the correct ones, 1)."""
+        probabilities = choice_probabilities(sample)
+        return (sum(probabilities[i] for i in sample.reference_indices), 1.0)
 
 
 def _per_length(sample: Sample, lengths: Sequence[int]) -> list[float]:

@@ -46,6 +46,7 @@ METRICS: Registry[type[Metric]] = Registry(
         "codebleu_weighted_ngram": "evalharness.metric.code.codebleu:CodeBleuWeightedNgram",
         "comet": "evalharness.metric.comet:Comet",
         "compression_ratio": "evalharness.metric.compression:CompressionRatio",
+        "correct_probability": "evalharness.metric.choice:CorrectProbability",
         "distinct_n": "evalharness.metric.repetition:DistinctN",
         "document_perplexity": "evalharness.metric.likelihood:DocumentPerplexity",
         "ece": "evalharness.metric.calibration:ExpectedCalibrationError",

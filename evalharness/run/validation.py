@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from evalharness.sandbox import open_sandbox
 from evalharness.task.documents import content_hash
 from evalharness.task.loading import LoadedTask
 from evalharness.task.prompts import Asked, Prompter, unaskable
+from evalharness.task.spec import DataSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,10 @@ def validate_task(
 ) -> Report:
     """Check a task: metrics, filters, templates, examples, and, where the data can be read, every document.
 
-    The last check answers every document with its own reference and demands the best possible value of exact_match and
-    accuracy: a reference that its own filters and metrics reject is a mistake in the task. So is one whose program fails, where
-    answers are executed: run_programs runs them if a sandbox opens, else the report says why they were not run.
+    The last check answers every document, and before that every example, with its own reference and demands the best possible
+    value of exact_match and accuracy: a reference that its own filters and metrics reject is a mistake in the task. So is one
+    whose program fails, where answers are executed: run_programs runs them if a sandbox opens, else the report says why they
+    were not run.
     progress: told how far slow metrics and programs are. Nothing is raised for a faulty task; the report holds all problems.
     """
     checks = ["schema"]
@@ -80,20 +82,35 @@ def validate_task(
         checks.append(f"{_check_examples(task, problems)} examples")
     except UserError as fault:
         problems.extend(fault.problems)
-    if read_data and not problems:
-        try:
-            prepared = prepare(task, RunSettings(data_root=data_root, trust_metric_code=trust_metric_code), chat=False)
+    settings = RunSettings(data_root=data_root, trust_metric_code=trust_metric_code)
+    told = progress or Silent()
+    try:
+        if task.spec.examples and not problems:
+            prepared = prepare(_of_examples(task), dataclasses.replace(settings, shots=0), chat=False)
+            checks.extend(f"examples' {check}" for check in _check_references(prepared, problems, told, run_programs))
+        if read_data and not problems:
+            prepared = prepare(task, settings, chat=False)
             checks.append(f"{len(prepared.asked)} documents")
-            for request in prepared.first_requests():
-                reason = unaskable(request)
-                if reason is not None:
-                    what = f"document `{request.key.document_id}` will fail: {reason}"
-                    problems.append(Problem(task.where("data"), what, "correct the document, or leave it out"))
-            checks.extend(_check_references(prepared, problems, progress or Silent(), run_programs=run_programs))
+            problems.extend(_unaskable(prepared))
+            checks.extend(_check_references(prepared, problems, told, run_programs))
             find_judges([prepared], RunSettings(), may_lack=True)
-        except UserError as fault:
-            problems.extend(problem for problem in fault.problems if problem not in problems)
+    except UserError as fault:
+        problems.extend(problem for problem in fault.problems if problem not in problems)
     return Report(tuple(checks), tuple(problems))
+
+
+def _unaskable(prepared: PreparedTask) -> Iterator[Problem]:
+    for request in prepared.first_requests():
+        reason = unaskable(request)
+        if reason is not None:
+            what = f"document `{request.key.document_id}` will fail: {reason}"
+            yield Problem(prepared.task.where("data"), what, "correct the document, or leave it out")
+
+
+def _of_examples(task: LoadedTask) -> LoadedTask:
+    """Return the task with its examples as its documents, numbered from 0."""
+    data = DataSpec(inline={"examples": [example.document for example in task.spec.examples]}, split="examples")
+    return LoadedTask(task.spec.model_copy(update={"data": data, "id": None}), task.source)
 
 
 def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
@@ -122,7 +139,7 @@ def _check_examples(task: LoadedTask, problems: list[Problem]) -> int:
 
 
 def _check_references(
-    prepared: PreparedTask, problems: list[Problem], progress: Progress, *, run_programs: bool
+    prepared: PreparedTask, problems: list[Problem], progress: Progress, run_programs: bool
 ) -> list[str]:
     """Answer with the references and look whether scores are at their best, and programs pass."""
     if len(prepared.task.spec.all_steps) > 1:

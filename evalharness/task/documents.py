@@ -1,4 +1,4 @@
-"""Where documents come from: local files, a mirror of hub data, the hub itself, or the task file; each with a content hash."""
+"""Where documents come from: files, a mirror of hub data, the hub, the task file, or a generator; each with a content hash."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from evalharness.errors import DataError, suggest
 from evalharness.hub import hub_or_cache
 from evalharness.request import Document
 from evalharness.task.spec import DataSpec
+from evalharness.task.synthetic import make_rows
+from evalharness.task.templates import Template
+from evalharness.task.translation_sets import TEST_SETS_PREFIX, read_test_set
 
 Row = dict[str, Any]
 MAX_CELL_CHARACTERS = 1 << 30
@@ -24,22 +27,39 @@ MIRROR_SUFFIXES = (".jsonl", ".parquet", ".csv")
 
 
 def read_split(data: DataSpec, split: str, *, where: str, mirror: Path | None = None) -> list[Row]:
-    """Return the rows of one split, as plain dicts in file order.
+    """Return the rows of one split that ``only:`` keeps, as plain dicts in file order.
 
     where: ``file:line`` of the task's data, for errors. mirror: folder with local copies of hub data, looked into before the
     hub. Relative paths must have been made absolute by the loader.
 
-    Raises DataError: nothing there, unreadable, not a table of named columns, or no rows.
+    Raises DataError: nothing there, unreadable, not a table of named columns, or no rows; TaskError: a fault in ``only:``.
     """
     if data.inline is not None:
         rows = data.inline[split]
     elif data.files is not None:
         rows = _read_files(data.files[split], where)
+    elif data.synthetic is not None:
+        rows = make_rows(data.synthetic, split, where=where)
     else:
         rows = _read_hub(data, split, where, mirror)
     if not rows:
         raise DataError.at(where, f"split `{split}` has no documents", "check the split's name and the file's content")
-    return rows
+    return rows if data.only is None else _kept(rows, data.only, split, where)
+
+
+def _kept(rows: list[Row], only: str, split: str, where: str) -> list[Row]:
+    template = Template(only, where=where, field="data.only")
+    kept = []
+    for number, row in enumerate(rows):
+        verdict = template.value(row, f"row {number}")
+        if not isinstance(verdict, bool):
+            fix = "write one comparison between the braces, such as \"{{ category == 'law' }}\""
+            raise DataError.at(where, f"data.only: gives {verdict!r} for row {number}, not true or false", fix)
+        if verdict:
+            kept.append(row)
+    if not kept:
+        raise DataError.at(where, f"data.only: keeps none of the {len(rows):,} rows of split `{split}`", "correct it")
+    return kept
 
 
 def content_hash(fields: Mapping[str, Any]) -> str:
@@ -192,6 +212,8 @@ def _read_hub(data: DataSpec, split: str, where: str, mirror: Path | None) -> li
     mirror_fix = (
         f"without internet, put the split at {place} (or .parquet, .csv) and give --data-root DIR (or EVALHARNESS_DATA)"
     )
+    if name.startswith(TEST_SETS_PREFIX):
+        return read_test_set(name.removeprefix(TEST_SETS_PREFIX), data.subset or "", where=where, otherwise=mirror_fix)
     try:
         import datasets
     except ImportError:

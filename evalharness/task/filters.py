@@ -6,18 +6,17 @@ Another package adds a filter under the entry point ``evalharness.filters``: a f
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
-import pydantic
 from pydantic.dataclasses import dataclass
 
-from evalharness.errors import Problem, TaskError, suggest
+from evalharness.errors import TaskError, suggest
 from evalharness.registry import Registry
+from evalharness.task.named import build_named
 from evalharness.task.outputs import FilterSpec
 
 Answers = tuple[str | None, ...]
@@ -205,27 +204,4 @@ def build_filter(spec: FilterSpec, *, where: str) -> Filter:
     """
     if spec.name not in FILTERS:
         raise TaskError.at(where, f"unknown filter `{spec.name}`", suggest(spec.name, FILTERS, noun="filters"))
-    factory = FILTERS[spec.name]
-    known = [field.name for field in dataclasses.fields(factory)]  # type: ignore[arg-type]  # filters are dataclasses
-    problems = [
-        Problem(where, f"filter `{spec.name}` has no parameter `{key}`", suggest(key, known, noun="parameters"))
-        for key in spec.parameters
-        if key not in known
-    ]
-    if problems:
-        raise TaskError(problems)
-    try:
-        return factory(**spec.parameters)
-    except pydantic.ValidationError as fault:
-        raise TaskError(
-            Problem(
-                where,
-                f"filter `{spec.name}`, parameter `{_names(item)}`: {item['msg'].removeprefix('Value error, ')}",
-                "correct it",
-            )
-            for item in fault.errors(include_url=False)
-        ) from None
-
-
-def _names(item: Any) -> str:
-    return ".".join(map(str, item["loc"])) or "pattern"
+    return build_named(FILTERS[spec.name], spec.name, spec.parameters, noun="filter", where=where)

@@ -103,6 +103,7 @@ class Prompter:
             ]
         else:
             self._choices = self._template(written, "choices")
+        self._ending = self._template(spec.ending, "ending")
         self._check_step_names()
 
     def _check_step_names(self) -> None:
@@ -135,6 +136,8 @@ class Prompter:
         cluster = " ".join(self._cluster.texts(document.fields, document.id)) if self._cluster else None
         self._check_later_steps(document)
         parts = [system, [[shot.prompt, shot.answer] for shot in shots], prompt, choices, references, indices]
+        if self._ending is not None:
+            parts.append(self._ending.render(document.fields, document.id))
         text = json.dumps(parts, ensure_ascii=False)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return Asked(document, prompt, system, shots, choices, references, indices, cluster, digest)
@@ -156,16 +159,19 @@ class Prompter:
         delimiter = "" if self._chat else self.spec.delimiter
         if spec.output.score:
             return [Score(key(), prompt, delimiter + asked.references[0])]
-        found: list[Request] = [Score(key(i), prompt, delimiter + choice) for i, choice in enumerate(asked.choices)]
+        pairs = [(prompt, delimiter + choice) for choice in asked.choices]
+        if self._ending is not None:
+            ending = delimiter + self._ending.render(asked.document.fields, asked.document.id)
+            pairs = [(_extended(prompt, choice), ending) for choice in asked.choices]
         if self._unconditional:
-            n = len(asked.choices)
-            found += [Score(key(n + i), "", delimiter + choice) for i, choice in enumerate(asked.choices)]
-        return found
+            pairs += [("", continuation) for _, continuation in pairs]
+        return [Score(key(i), before, continuation) for i, (before, continuation) in enumerate(pairs)]
 
     def solution(self, document: Document) -> str:
         """Return the solved answer of a document, as a shot would show it."""
-        if self._shot_answer:
-            return self._shot_answer.render(document.fields, document.id)
+        answer = self._shot_answer or self._ending
+        if answer:
+            return answer.render(document.fields, document.id)
         return self._expected(document)[1][0]
 
     def _first_prompt(self, document: Document) -> str:
@@ -298,6 +304,8 @@ class Prompter:
         if i not in self._solved:
             shot = self._pool[i]
             text = self._shot_prompt.render(self._context(shot, ()), shot.id)
+            if self._ending is not None:
+                text += self._expected(shot)[1][0]
             self._solved[i] = Shot(text, self.solution(shot))
         return self._solved[i]
 
@@ -345,6 +353,14 @@ def unaskable(request: Request) -> str | None:
         except UnicodeEncodeError as fault:
             return f"the text holds {text[fault.start]!r}, half of a character, which no tokenizer can read"
     return None
+
+
+def _extended(prompt: Prompt, text: str) -> Prompt:
+    """Return the prompt with `text` at its end; in a chat, at the end of its last turn."""
+    if isinstance(prompt, str):
+        return prompt + text
+    *before, last = prompt
+    return (*before, Message(last.role, last.text + text))
 
 
 def _texts(prompt: Prompt) -> list[str]:

@@ -22,11 +22,21 @@ DEFAULT_METRICS: dict[OutputKind, tuple[str, ...]] = {
 }
 
 
+class SyntheticSpec(Part):
+    """Documents made by code, see `evalharness.task.synthetic`: a bare name, or ``{name: {parameters}}``."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    _short = model_validator(mode="before")(named_mapping)
+
+
 class DataSpec(Part):
-    """Where the documents come from: a hub id, local files, or the task file itself.
+    """Where the documents come from: a hub id, local files, the task file itself, or code that makes them.
 
     path: hub id such as ``openai/gsm8k``, with subset and revision. files: split -> path or glob, relative to the task file
-    (json, jsonl, csv, parquet, txt). inline: split -> rows. split: the evaluated split. shots: the split that shots come from.
+    (json, jsonl, csv, parquet, txt). inline: split -> rows. synthetic: a generator and its parameters; it makes any split.
+    split: the evaluated split. shots: the split that shots come from. only: an expression that says which rows are kept.
     """
 
     path: str | None = None
@@ -34,8 +44,10 @@ class DataSpec(Part):
     revision: str | None = None
     files: dict[str, str] | None = None
     inline: dict[str, list[dict[str, Any]]] | None = None
+    synthetic: SyntheticSpec | None = None
     split: str = "test"
     shots: str | None = None
+    only: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -54,12 +66,11 @@ class DataSpec(Part):
 
     @model_validator(mode="after")
     def _exactly_one_source(self) -> DataSpec:
-        given = [key for key in ("path", "files", "inline") if getattr(self, key) is not None]
+        given = [key for key in ("path", "files", "inline", "synthetic") if getattr(self, key) is not None]
         if len(given) != 1:
             shown = " and ".join(given) or "none"
-            raise ValueError(
-                f"give exactly one of path, files and inline, found {shown}\nkeep the one that holds the documents"
-            )
+            fix = "keep the one that holds the documents"
+            raise ValueError(f"give exactly one of path, files, inline and synthetic, found {shown}\n{fix}")
         local = self.files if self.files is not None else self.inline
         for key in ("split", "shots"):
             split = getattr(self, key)
@@ -132,7 +143,8 @@ class TaskSpec(Part):
 
     Strings with ``{{ }}`` are Jinja templates over the document's columns. reference: the correct text, or a single expression
     that gives a list of texts. reference_index: for choose, the 0-based index instead. choices: a list of templates, or one
-    expression that gives a list. delimiter stands between a prompt and an answer, continuation or choice in plain text.
+    expression that gives a list. ending: what is scored after the prompt and each choice, instead of the choice.
+    delimiter stands between a prompt and an answer, continuation or choice in plain text.
     cluster: documents with an equal value are not independent (one passage, one subject). random_baseline: the headline's value
     for a guesser. id: a template for the document id, the row number if absent. execute: run the answers as programs.
     """
@@ -154,6 +166,7 @@ class TaskSpec(Part):
     reference: str | None = None
     reference_index: str | int | None = None
     choices: str | tuple[str, ...] | None = None
+    ending: str | None = None
     shots: ShotsSpec = ShotsSpec()
     output: OutputSpec | None = None
     filters: tuple[FilterSpec, ...] | None = None
@@ -184,23 +197,28 @@ class TaskSpec(Part):
 
     def _check_references(self) -> None:
         kind = self.kind
-        if kind == "choose":
-            if self.choices is None:
-                raise ValueError("output choose needs `choices:`\nadd a list, or a template that gives one")
-            if (self.reference is None) == (self.reference_index is None):
-                raise ValueError("output choose needs one of `reference:` (text) and `reference_index:` (0-based)")
-        elif self.reference_index is not None:
+        if kind != "choose" and self.reference_index is not None:
             raise ValueError(f"`reference_index` has no meaning for output {kind}\nuse `reference:`")
-        elif kind == "perplexity" and self.reference is not None:
-            raise ValueError("output perplexity scores the prompt itself\nremove `reference:`")
-        elif kind != "perplexity" and self.reference is None:
-            raise ValueError(f"output {kind} needs `reference:`\nadd a template of the correct text")
+        if kind != "choose" and self.ending is not None:
+            raise ValueError(f"`ending` stands after choices, and output {kind} has none to score\nremove `ending:`")
+        self._check_texts(kind)
         if kind != "generate" and self.execute is not None:
             raise ValueError(f"`execute` runs generated answers, and output {kind} generates none\nremove `execute:`")
         if kind == "perplexity" and (self.system is not None or self.shots.count):
             raise ValueError("output perplexity scores the prompt alone\nremove `system:` and `shots:`")
         if kind != "generate" and (self.filters or (self.steps and self.steps[-1].filters)):
             raise ValueError(f"filters have no meaning for output {kind}\nremove `filters:`")
+
+    def _check_texts(self, kind: OutputKind) -> None:
+        if kind == "choose":
+            if self.choices is None:
+                raise ValueError("output choose needs `choices:`\nadd a list, or a template that gives one")
+            if (self.reference is None) == (self.reference_index is None):
+                raise ValueError("output choose needs one of `reference:` (text) and `reference_index:` (0-based)")
+        elif kind == "perplexity" and self.reference is not None:
+            raise ValueError("output perplexity scores the prompt itself\nremove `reference:`")
+        elif kind != "perplexity" and self.reference is None:
+            raise ValueError(f"output {kind} needs `reference:`\nadd a template of the correct text")
 
     @property
     def all_steps(self) -> tuple[StepSpec, ...]:
@@ -237,6 +255,10 @@ class TaskSpec(Part):
         content = self.model_dump(mode="json", exclude=about)
         for key in ("files", "inline"):
             content["data"].pop(key)
+        # Keys younger than stored records: a task without them keeps its fingerprint.
+        for part, key in ((content["data"], "synthetic"), (content["data"], "only"), (content, "ending")):
+            if part[key] is None:
+                part.pop(key)
         for step in content["steps"]:
             step.pop("filters")
         content["filters"] = [[item.model_dump(mode="json") for item in step.all_filters] for step in self.all_steps]

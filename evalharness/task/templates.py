@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -53,6 +54,7 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 def _environment() -> _Environment:
     environment = _Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=_printable)
     environment.filters["regex_replace"] = _regex_replace
+    environment.filters["from_json"] = json.loads
     # A prompt must be the same today and tomorrow; `shots: {pick: random}` draws with a seed.
     del environment.filters["random"]
     del environment.globals["lipsum"]

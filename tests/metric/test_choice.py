@@ -1,14 +1,22 @@
-"""The four accuracies of multiple choice."""
+"""The four accuracies of multiple choice, and the probability of what is correct."""
 
 import dataclasses
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from metric_samples import chosen
 
 from evalharness.errors import EngineError
-from evalharness.metric.choice import Accuracy, AccuracyMutualInformation, AccuracyPerByte, AccuracyPerCharacter
+from evalharness.metric.choice import (
+    Accuracy,
+    AccuracyMutualInformation,
+    AccuracyPerByte,
+    AccuracyPerCharacter,
+    CorrectProbability,
+)
 from evalharness.request import Failed
 
 CHOICES = ("no", "certainly so", "äöü")  # 2, 12, 3 characters; 2, 12, 6 bytes
@@ -87,3 +95,16 @@ def test_scaling_logprobs_changes_no_choice(logprobs, factor):
 def test_only_mutual_information_asks_for_unconditional_logprobs():
     classes = (Accuracy, AccuracyPerCharacter, AccuracyPerByte, AccuracyMutualInformation)
     assert [getattr(metric, "needs_unconditional", False) for metric in classes] == [False, False, False, True]
+
+
+def test_the_probability_of_the_correct_choices_adds_up():
+    logprobs = [math.log(0.1), math.log(0.3), math.log(0.1)]  # of 0.5 together
+    assert CorrectProbability().row(chosen(logprobs, [0, 2], CHOICES))[0] == pytest.approx(0.4, abs=1e-12)
+
+
+def test_the_probability_of_correct_choices_equals_truthfulqas_mc2():
+    """`process_results_mc2` of lm-evaluation-harness 0.4.13 on these log-probabilities, labels 1, 0, 1."""
+    logprobs = np.array([-12.5, -11.0, -13.25])
+    probabilities = np.exp(logprobs) / np.exp(logprobs).sum()
+    expected = probabilities[np.array([1, 0, 1]) == 1].sum()
+    assert CorrectProbability().row(chosen(list(logprobs), [0, 2], CHOICES))[0] == pytest.approx(expected, rel=1e-12)

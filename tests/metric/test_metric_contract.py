@@ -62,6 +62,7 @@ ALMOST_PERFECT = {
     "meteor": 1.0,  # the penalty for fragments is never zero
     "bertscore": 1e-5,  # single precision
     "brier": 1e-6,  # the perfect samples give the correct choice a probability of .9998
+    "correct_probability": 1e-3,  # for the same reason
     "ece": 1e-3,
 }
 

@@ -123,7 +123,7 @@ CASES = {
     "two sources of data": (
         changed("data: {", "data: {path: org/name, "),
         2,
-        ["exactly one of path, files and inline"],
+        ["exactly one of path, files, inline and synthetic"],
     ),
     "data file that is not there": (
         re.sub(r"data: .*", "data: {files: nowhere.jsonl}", SOUND),

@@ -14,6 +14,7 @@ from task_files import loaded
 
 from evalharness.errors import DataError
 from evalharness.request import Document, derived_seed
+from evalharness.run.preparation import RunSettings, prepare
 from evalharness.task.documents import content_hash, data_hash, read_split
 from evalharness.task.prompts import make_documents
 from evalharness.task.spec import DataSpec
@@ -230,3 +231,112 @@ def test_two_documents_of_one_id_are_refused_with_the_row(tmp_path):
 def test_data_hash_depends_on_the_order_of_documents(ids):
     documents = [Document(name, {}, content_hash({})) for name in ids]
     assert data_hash(documents) != data_hash(documents[::-1])
+
+
+def kept(rows, only):
+    return read_split(DataSpec(inline={"test": rows}, only=only), "test", where="task.yaml:2")
+
+
+LAWS = [{"n": 1, "category": "law"}, {"n": 2, "category": "physics"}, {"n": 3, "category": "law"}]
+
+
+def test_only_keeps_the_rows_for_which_it_is_true():
+    assert [row["n"] for row in kept(LAWS, "{{ category == 'law' }}")] == [1, 3]
+
+
+def test_only_holds_for_the_shots_split_too(tmp_path):
+    data = {"inline": {"test": LAWS, "train": LAWS}, "shots": "train", "only": "{{ category == 'law' }}"}
+    task = loaded(tmp_path, data=data, prompt="{{ n }}", reference="x", shots={"count": 1})
+    asked = prepare(task, RunSettings(), chat=False).asked
+    assert [(item.prompt, item.shots[0].prompt) for item in asked] == [("1", "3"), ("3", "1")]
+
+
+def test_only_that_keeps_nothing_is_an_error():
+    with pytest.raises(DataError, match="keeps none of the 3 rows of split `test`"):
+        kept(LAWS, "{{ category == 'history' }}")
+
+
+def test_only_that_says_neither_true_nor_false_is_an_error():
+    with pytest.raises(DataError, match="gives 'law' for row 0, not true or false"):
+        kept(LAWS, "{{ category }}")
+
+
+def test_only_that_reads_no_column_names_the_nearest():
+    with pytest.raises(DataError, match="no column `categori`"):
+        kept(LAWS, "{{ categori == 'law' }}")
+
+
+def test_a_task_without_only_and_ending_has_the_fingerprint_that_it_had(tmp_path):
+    """Computed before the keys `only`, `synthetic` and `ending` existed."""
+    assert loaded(tmp_path).spec.fingerprint() == "47e68e44a465578c0abd19c28fa219556a65270a98e7909392c0dbcbef210c10"
+
+
+TEST_SET = """
+import sys
+from pathlib import Path
+from evalharness.errors import DataError
+from evalharness.run.preparation import RunSettings, prepare
+from evalharness.task.documents import read_split
+from evalharness.task.spec import DataSpec
+try:
+    data = DataSpec(path=sys.argv[1], subset=sys.argv[2])
+    mirror = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    print(read_split(data, "test", where="task.yaml:2", mirror=mirror))
+except DataError as fault:
+    print(fault)
+"""
+
+
+def translation_rows(tmp_path, *arguments):
+    """Run in a process of its own: sacrebleu reads the place of its copies when it is imported."""
+    import os
+
+    environment = {**os.environ, "SACREBLEU": str(tmp_path / "sacrebleu")}
+    command = [sys.executable, "-c", TEST_SET, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_translation_test_sets_are_read_as_sacrebleu_keeps_them(tmp_path):
+    folder = tmp_path / "sacrebleu" / "wmt17"
+    lines = {
+        "src": "One.\nTwo.\n",
+        "ref": "Eins.\nZwei.\n",
+        "docid": "a\nb\n",
+        "genre": "n\nn\n",
+        "origlang": "en\nde\n",
+    }
+    for field, content in lines.items():
+        text(folder / f"wmt17.en-de.{field}", content)
+    expected = [
+        {
+            "source": "One.",
+            "reference": "Eins.",
+            "references": ["Eins."],
+            "document_id": "a",
+            "original_language": "en",
+        },
+        {
+            "source": "Two.",
+            "reference": "Zwei.",
+            "references": ["Zwei."],
+            "document_id": "b",
+            "original_language": "de",
+        },
+    ]
+    assert translation_rows(tmp_path, "sacrebleu/wmt17", "en-de") == str(expected)
+
+
+def test_a_mirror_comes_before_sacrebleu(tmp_path):
+    text(tmp_path / "mirror/sacrebleu/wmt17/en-de/test.jsonl", '{"source": "One."}')
+    assert translation_rows(tmp_path, "sacrebleu/wmt17", "en-de", str(tmp_path / "mirror")) == "[{'source': 'One.'}]"
+
+
+@pytest.mark.parametrize(
+    ("name", "pair", "message"),
+    [
+        ("sacrebleu/wmt71", "en-de", "sacrebleu has no test set `wmt71`"),
+        ("sacrebleu/wmt17", "en-dd", "`wmt17` has no pair `en-dd`"),
+    ],
+)
+def test_test_sets_that_sacrebleu_lacks_are_named(tmp_path, name, pair, message):
+    assert message in translation_rows(tmp_path, name, pair)

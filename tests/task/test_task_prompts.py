@@ -510,3 +510,59 @@ def test_validation_accepts_the_sound_task(tmp_path):
     report = validate_task(loaded(tmp_path))
     assert report.problems == ()
     assert report.checks[-2:] == ("2 documents", "references score best")
+
+
+PARTIAL = {
+    "output": "choose",
+    "prompt": "{{ text.split('_')[0] }}",
+    "choices": ["{{ one }}", "{{ two }}"],
+    "ending": "{{ text.split('_')[1] | trim }}",
+    "reference_index": "{{ right }}",
+}
+CUP = {"text": "The _ broke.", "one": "cup", "two": "bell", "right": 0}
+ROD = {"text": "A _ bent.", "one": "rod", "two": "wall", "right": 0}
+
+
+def test_an_ending_is_scored_after_every_choice(tmp_path):
+    asked = requests_of(prepared(tmp_path, data={"inline": [CUP]}, without=("reference",), **PARTIAL))
+    assert [(request.prompt, request.continuation) for request in asked] == [
+        ("The cup", " broke."),
+        ("The bell", " broke."),
+    ]
+
+
+def test_shots_of_a_task_with_an_ending_show_the_correct_choice_in_its_place(tmp_path):
+    data = {"inline": {"test": [CUP], "train": [ROD]}, "shots": "train"}
+    (request, _) = requests_of(prepared(tmp_path, data=data, shots={"count": 1}, without=("reference",), **PARTIAL))
+    assert request.prompt + request.continuation == "A rod bent.\n\nThe cup broke."
+
+
+def test_in_a_chat_the_choice_ends_the_last_turn_and_the_ending_has_no_delimiter(tmp_path):
+    asked = requests_of(prepared(tmp_path, chat=True, data={"inline": [CUP]}, without=("reference",), **PARTIAL))
+    assert asked[1].prompt == (Message("user", "The bell"),)
+    assert asked[1].continuation == "broke."
+
+
+def test_an_ending_changes_fingerprint_and_input_hash(tmp_path):
+    hashes = set()
+    for name, ending in (("one", "broke."), ("two", "rang.")):
+        task = prepared(
+            tmp_path / name, data={"inline": [CUP]}, without=("reference",), **{**PARTIAL, "ending": ending}
+        )
+        hashes |= {task.asked[0].input_hash, task.task.spec.fingerprint()}
+    assert len(hashes) == 4
+
+
+def test_an_ending_without_choices_is_refused(tmp_path):
+    with pytest.raises(TaskError, match="`ending` stands after choices, and output generate has none"):
+        loaded(tmp_path, ending="x")
+
+
+def test_json_in_a_column_can_be_read(tmp_path):
+    rows = [{"q": '{"sum": [2, 3]}', "a": "5"}]
+    assert first_prompt(tmp_path, data={"inline": rows}, prompt="{{ (q | from_json).sum | join('+') }}") == "2+3"
+
+
+def test_json_that_is_none_names_the_document(tmp_path):
+    with pytest.raises(TaskError, match="document `0`: Expecting value"):
+        prepared(tmp_path, prompt="{{ q | from_json }}", data={"inline": [{"q": "x", "a": "5"}]})
