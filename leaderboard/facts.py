@@ -13,10 +13,17 @@ UNKNOWN = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """One model as its newest committed run describes it; speed and memory are of that run, on `machine`."""
+    """One model as its newest committed run (run_id, at place) describes it; speed and memory are of that run, on `machine`.
+
+    step: the training step of a checkpoint within its family.
+    """
 
     model: str
+    place: str
+    run_id: str
     family: str
+    architecture: str
+    step: int | None
     licence: str
     precision: str
     backend: str
@@ -40,6 +47,10 @@ def facts_of(runs: Iterable[IndexedRun]) -> dict[str, ModelFacts]:
 def _facts(run: IndexedRun) -> ModelFacts:
     return ModelFacts(
         model=run.model,
+        place=run.place,
+        run_id=run.run_id,
+        architecture=run.architecture or UNKNOWN,
+        step=run.step,
         family=run.family or UNKNOWN,
         licence=run.licence or UNKNOWN,
         precision=" ".join(part for part in (run.dtype, run.quantisation) if part) or UNKNOWN,

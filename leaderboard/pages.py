@@ -18,6 +18,7 @@ class PageEntry:
 PAGES = (
     PageEntry("leaderboard", "Leaderboard"),
     PageEntry("task", "Tasks"),
+    PageEntry("model", "Model"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
     PageEntry("run", "Run", in_menu=False),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import altair as alt
 
-from evalharness.escaping import inert
 from evalharness.run.digits import shown_interval, shown_value
+from leaderboard.inert import cell
 from leaderboard.standing import Standing
 
 #: Points of one picture: more are not read.
@@ -20,7 +20,7 @@ def interval_plot(standing: Standing, title: str) -> alt.LayerChart:
     shown = standing.rows[:MOST_SHOWN]
     values = [
         {
-            "model": inert(row.model),
+            "model": cell(row.model),
             "kind": "score",
             "value": row.value,
             "low": row.low,
@@ -32,7 +32,7 @@ def interval_plot(standing: Standing, title: str) -> alt.LayerChart:
         }
         for row in shown
     ]
-    order = [inert(row.model) for row in shown]
+    order = [cell(row.model) for row in shown]
     axis = alt.Axis(labelLimit=_LABEL_PIXELS, labelBound=False, labelFlush=False)
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=alt.Y("model:N", sort=order, title=None, axis=axis),

@@ -8,28 +8,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evalharness.escaping import inert
 from evalharness.run.digits import decimals_of, shown_interval
 from leaderboard.facts import ModelFacts
+from leaderboard.inert import cell
 from leaderboard.pages import link
 from leaderboard.scores import FloatArray, Scores
 from leaderboard.standing import StandingRow
 
 #: How a link's address ends, for the grid to show: the address itself is quoted.
 SHOWN_AFTER = "#"
-_LONGEST_NAME = 80
 _GIBI = 2**30
-
-
-def shown_name(model: str) -> str:
-    """Return a model's name on one line, cut where it is very long."""
-    name = inert(model).replace("\n", " ").replace("\t", " ")
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def model_link(model: str) -> str:
     """Return the address of a model's page, which ends with the name to show."""
-    return f"{link('model', model=model)}{SHOWN_AFTER}{shown_name(model)}"
+    return f"{link('model', model=model)}{SHOWN_AFTER}{cell(model)}"
 
 
 def decimals(rows: Sequence[StandingRow]) -> int:
@@ -64,8 +57,8 @@ def standing_table(
         "Tokens/s": _numbers(known, "tokens_per_second", 1),
         "Peak memory (GiB)": _numbers(known, "peak_bytes", _GIBI),
         **{task: _column(scores.values[places, of_task[task]]) for task in tasks if task in of_task},
-        "Machine": [each.machine if each else "" for each in known],
-        "Licence": [inert(each.licence) if each else "" for each in known],
+        "Machine": [cell(each.machine) if each else "" for each in known],
+        "Licence": [cell(each.licence) if each else "" for each in known],
         "Precision": [each.precision if each else "" for each in known],
         "Run": [each.date if each else "" for each in known],
     }

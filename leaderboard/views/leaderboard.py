@@ -10,6 +10,7 @@ import streamlit as st
 
 from leaderboard import source
 from leaderboard.facts import Filters, ModelFacts, is_found
+from leaderboard.inert import cell, harmless, in_markdown
 from leaderboard.pages import PAGES
 from leaderboard.scores import Scores
 from leaderboard.standing import AGGREGATIONS, Aggregates, Aggregation, Standing, StandingRow, shares, standing
@@ -94,7 +95,7 @@ def _of(found: Aggregates, scores: Scores, models: Sequence[str]) -> Aggregates:
 def _summary(suite: Suite, found: Standing, n_models: int, filters: Filters) -> None:
     shown = len(found.rows) + len(found.apart)
     of_all = "" if filters.is_empty else f" of {n_models}"
-    st.text(suite.description or f"The tasks of {suite.name}.")
+    st.text(cell(suite.description or f"The tasks of {suite.name}."))
     complete = f"{len(found.rows)} with all tasks"
     st.caption(f"{shown}{of_all} models, {complete}; {len(found.tasks)} tasks. {AGGREGATIONS[found.aggregation]}")
 
@@ -172,7 +173,7 @@ def _column_config(rows: Sequence[StandingRow], found: Standing) -> dict[str, An
         config[task.task] = st.column_config.NumberColumn(
             f"{task.task}{arrow}",
             format="%.3f" if task.unit == "fraction" else "%.4g",
-            help=f"{task.metric}, {task.unit}",
+            help=in_markdown(task.metric),
         )
     return config
 
@@ -215,14 +216,14 @@ def _explain(found: Standing) -> None:
         )
     if found.left_out and found.rows:
         st.caption("Shown as columns but left out of the score:")
-        st.text("\n".join(f"{task}: {reason}" for task, reason in found.left_out))
+        st.text(harmless("\n".join(f"{task}: {reason}" for task, reason in found.left_out)))
     unsure = [task.task for task in found.tasks if task.is_averaged and task.baseline is None]
     if unsure and found.aggregation == "normalised":
         st.caption("Nobody stated what guessing gives on these tasks; 0 is taken:")
-        st.text(", ".join(unsure))
+        st.text(harmless(", ".join(unsure)))
     if stale := [task for task in found.tasks if task.n_outdated]:
         st.caption("Models that were last asked another version of a task have no score on it:")
-        st.text("\n".join(f"{task.task}: {task.n_outdated}" for task in stale))
+        st.text(harmless("\n".join(f"{task.task}: {task.n_outdated}" for task in stale)))
 
 
 def _tell_troubles() -> None:
@@ -232,7 +233,7 @@ def _tell_troubles() -> None:
         return
     with st.expander(f"{len(troubled)} runs are not finished or cannot be read"):
         for run in troubled[:50]:
-            st.text(f"{run.run_id}: {run.state}: {run.reason}")
+            st.text(harmless(f"{run.run_id}: {run.state}: {run.reason}"))
 
 
 main()

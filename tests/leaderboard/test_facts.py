@@ -6,7 +6,23 @@ import pytest
 
 from leaderboard.facts import UNKNOWN, Filters, ModelFacts, is_found
 
-SMALL = ModelFacts("small", "zoo", "MIT", "float32", "transformers", "2026-02-01", 1_000_000, None, 10.0, 2**30, "cpu")
+SMALL = ModelFacts(
+    model="small",
+    place="results/small/1",
+    run_id="1",
+    family="zoo",
+    architecture="decoder",
+    step=None,
+    licence="MIT",
+    precision="float32",
+    backend="transformers",
+    date="2026-02-01",
+    n_parameters=1_000_000,
+    n_training_tokens=None,
+    tokens_per_second=10.0,
+    peak_bytes=2**30,
+    machine="cpu",
+)
 
 
 @pytest.mark.parametrize(

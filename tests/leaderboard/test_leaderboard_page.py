@@ -109,10 +109,10 @@ def test_an_address_with_unknown_values_shows_the_default(page, three):
 
 def test_long_and_strange_names_are_shown_inert(page, results):
     store_run(results, "strange", [task_record("t", 50)])
-    (results / "strange").rename(results / ("模型 <b>\u202e" + "x" * 200))
+    (results / "strange").rename(results / ("模型 <b>\u202e" + "x" * 220))
     drawn(page)
     (name,) = names(page.dataframe[0].value)
-    assert len(name) == 80
+    assert len(name) == 161
     assert "\u202e" not in name
 
 
