@@ -186,7 +186,8 @@ class ResultStore:
     def load(self, run: str | Path) -> RunRecord:
         """Read the record of a committed run.
 
-        run: its id, the beginning of its id or of the id's last part, a path or URL, or ``latest``.
+        run: its id, the beginning of its id or of the id's last part, a path or URL, ``latest``, or a model's name for its
+        newest run.
         Raises StoreError when there is none, when several fit (listing them), and when the record cannot be read.
         """
         directory = self._resolve(str(run))
@@ -264,8 +265,9 @@ class ResultStore:
         if named is not None:
             return named
         directories = self.directories()
-        if run == LATEST and any(RUN_FILE in each.names for each in directories):
-            return max((each for each in directories if RUN_FILE in each.names), key=lambda each: each.run_id)
+        candidates = [each for each in directories if RUN_FILE in each.names and run in (LATEST, each.model)]
+        if candidates:
+            return max(candidates, key=lambda each: each.run_id)
         matching = [each for each in directories if each.answers_to(run)]
         committed = [each for each in matching if RUN_FILE in each.names]
         if len(committed) == 1:

@@ -400,3 +400,10 @@ def test_golden_samples_of_schema_version_1_stay_readable():
     assert [len(row["responses"][0]) for row in rows] == [2, 1]
     assert [(row["executions"], row["judgements"]) for row in rows] == [([], {}), ([], {})]
     assert pa.types.is_map(pq.read_schema(GOLDEN / "samples.parquet").field("scores").type)
+
+
+def test_the_name_of_a_model_names_its_newest_run(tmp_path):
+    store = ResultStore(tmp_path)
+    older, newer = finished_run(store), finished_run(store)
+    newest = max(older.run_id, newer.run_id)  # begun within one second, the ids alone tell them apart
+    assert store.load("tiny").run_id == store.load("latest").run_id == newest
