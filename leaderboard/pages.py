@@ -19,6 +19,7 @@ PAGES = (
     PageEntry("leaderboard", "Leaderboard"),
     PageEntry("task", "Tasks"),
     PageEntry("model", "Model"),
+    PageEntry("compare", "Compare"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
     PageEntry("run", "Run", in_menu=False),

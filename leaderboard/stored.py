@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from evalharness.compare.comparison import CompareSettings, Comparison, compare_runs
 from evalharness.compare.document_values import DocumentValues, ItemScores, document_values, item_scores
+from evalharness.compare.pairing import OnUnpaired
 from evalharness.compare.scores import open_scores
 from evalharness.compare.valuation import Unvalued
 from evalharness.errors import StoreError, UserError
@@ -64,6 +66,13 @@ def values(place: str, task: str, metric: str) -> DocumentValues | Unvalued:
 def items(places: tuple[str, ...], task: str, metric: str) -> ItemScores:
     """Return the scores of a task's documents in many runs."""
     return item_scores(source.store(), places, task, metric)
+
+
+@st.cache_resource(show_spinner="Comparing documents ...", max_entries=_KEPT)
+def comparison(places: tuple[str, ...], metrics: str, margin: float | None, on_unpaired: OnUnpaired) -> Comparison:
+    """Compare runs with the first of them; raises StoreError when one cannot be read."""
+    settings = CompareSettings(metrics=(metrics,), margin=margin, on_unpaired=on_unpaired)
+    return compare_runs(source.store(), places[0], places[1:], settings)
 
 
 @st.cache_data(show_spinner=False, max_entries=_KEPT, ttl=60)

@@ -46,7 +46,7 @@ def texts(page):
     )
 
 
-@pytest.mark.parametrize("view", ["task", "samples", "runs", "run"])
+@pytest.mark.parametrize("view", ["task", "compare", "samples", "runs", "run"])
 def test_an_empty_store_says_how_to_begin(visit, view):
     assert visit(view).info
 
@@ -196,3 +196,38 @@ def test_a_task_with_markup_for_a_name_is_text(results, visit):
     page = visit("task")
     assert page.title[0].value == "Task"
     assert name in texts(page)
+
+
+def test_two_models_are_compared_document_by_document(results, visit):
+    write_run(results, model="alpha")
+    write_run(results, model="beta", right=(False, False, True, True))
+    page = visit("compare", models="alpha,beta", document="doc-0")
+    assert page.dataframe[0].value["won/lost"][0] == "0/1"
+    assert list(page.dataframe[1].value["all"]) == [3, 1, 4]
+    assert list(page.dataframe[2].value["document"]) == ["doc-0"]
+    assert "- yes 0" in texts(page)
+    assert "+ no 0" in texts(page)
+
+
+def test_runs_are_compared_by_their_ids(results, visit):
+    ids = [write_run(results, model=model) for model in ("alpha", "beta", "gamma")]
+    page = visit("compare", runs=",".join(ids))
+    assert list(page.dataframe[0].value.columns)[2:] == [f"beta ({ids[1][-8:]})", f"gamma ({ids[2][-8:]})"]
+
+
+def test_less_than_two_models_are_no_comparison(results, visit):
+    write_run(results)
+    assert "two models or more" in visit("compare").info[0].value
+    page = visit("compare", models="alpha,nobody")
+    assert page.warning
+    assert "two models or more" in page.info[0].value
+
+
+def test_a_comparison_of_attacks_shows_them_as_text_only(results, visit):
+    write_run(results, model="alpha", answers=ATTACKS[:4])
+    write_run(results, model="beta", right=(False, False, False, False), answers=ATTACKS[1:])
+    for document in ("doc-0", "doc-2", "doc-3"):
+        page = visit("compare", models="alpha,beta", document=document)
+        assert not [each for each in page.markdown if "alert" in each.value or "attacker" in each.value]
+        assert not set("\x1b\x07\x00\u202e\ud800") & set(texts(page))
+        assert len(texts(page)) < 100_000
