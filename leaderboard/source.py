@@ -6,23 +6,21 @@ Everything cached has the index's version in its key, so that a new run shows up
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 
 import streamlit as st
 
 from evalharness.errors import StoreError
 from evalharness.index import queries
-from evalharness.index.index import RunIndex, open_index
+from evalharness.index.index import RunIndex
 from evalharness.index.queries import IndexedResult, IndexedRun, IndexedSuite, IndexedTask
 from evalharness.run.store import ResultStore
 from leaderboard.facts import ModelFacts, facts_of
+from leaderboard.live import live_index
 from leaderboard.scores import Scores, scores_of
 from leaderboard.standing import Aggregates, Aggregation, aggregates
 from leaderboard.suites import Suite, bundled_suites, offered
 
-#: Seconds between looks at the run directories: a listing of thousands takes a tenth of one.
-_REFRESH_SECONDS = 2.0
 _KEPT = 64
 
 
@@ -31,23 +29,14 @@ def store() -> ResultStore:
     return ResultStore(os.environ.get("EVALHARNESS_RESULTS") or "results")
 
 
-@st.cache_resource(show_spinner=False)
-def _opened(root: str) -> tuple[RunIndex, list[float]]:
-    return open_index(ResultStore(root)), [time.monotonic()]
-
-
 def index() -> RunIndex:
     """Return the index, brought up to date now and then; a store that cannot be listed stops the page with the reason."""
     try:
-        found, refreshed = _opened(store().root)
-        if time.monotonic() - refreshed[0] > _REFRESH_SECONDS:
-            refreshed[0] = time.monotonic()
-            found.refresh()
+        return live_index(store().root).current()
     except StoreError as fault:
         st.error("The results cannot be read.")
         st.text(str(fault))
         st.stop()
-    return found
 
 
 def runs() -> list[IndexedRun]:

@@ -195,6 +195,37 @@ def standing_of_model(index: RunIndex, model: str) -> list[IndexedResult]:
     return _made(IndexedResult, index.rows(f"{_RESULT} {_STANDING} WHERE standing.model = ?", (model,)))
 
 
+def standing(
+    index: RunIndex,
+    *,
+    models: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    headlines_only: bool = True,
+) -> list[IndexedResult]:
+    """Return results of some models on some tasks (None: all) from the runs that speak for them, in alphabetical order."""
+    conditions = ["result.is_headline = 1"] if headlines_only else ["1 = 1"]
+    parameters = []
+    for column, names in (("model", models), ("task", tasks)):
+        if names is not None:
+            conditions.append(f"standing.{column} IN (SELECT value FROM json_each(?))")  # noqa: S608  # our names
+            parameters.append(json.dumps(list(names)))
+    query = (
+        f"{_RESULT} {_STANDING} WHERE {' AND '.join(conditions)} ORDER BY standing.model, standing.task, result.metric"
+    )
+    return _made(IndexedResult, index.rows(query, parameters))
+
+
+def generated(index: RunIndex) -> list[tuple[str, str, str, str]]:
+    """Return (task, model, run id, place) of the runs whose generated answers speak for their models."""
+    query = """
+    SELECT standing.task, standing.model, run.run_id, run.place
+    FROM standing CROSS JOIN run ON run.run = standing.run
+        CROSS JOIN task ON task.run = standing.run AND task.task = standing.task
+    WHERE task.output = 'generate' ORDER BY standing.task, standing.model
+    """
+    return [tuple(row) for row in index.rows(query)]
+
+
 def results_of_run(index: RunIndex, place: str) -> list[IndexedResult]:
     """Return all results of one run, those of suites last."""
     order = "ORDER BY result.is_suite, result.task, result.metric"
