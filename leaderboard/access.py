@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 
@@ -44,7 +45,7 @@ def sign_in() -> SignIn | None:
 
 def demand_sign_in(*, key: str) -> None:
     """Stop the page with buttons for signing in, unless the visitor has."""
-    if st.user.is_logged_in:
+    if _is_signed_in():
         return
     st.info("Sign in to go on.")
     found = sign_in()
@@ -59,7 +60,7 @@ def voter() -> str | None:
     """Return the id under which the visitor votes; None where they may not, or have to sign in first."""
     voting = access().voting
     if voting == "signed-in":
-        if not st.user.is_logged_in:
+        if not _is_signed_in():
             return None
         return signed_in_voter(str(st.user.get("iss", "")), str(st.user["sub"]))
     if voting == "off":
@@ -67,7 +68,12 @@ def voter() -> str | None:
     if _VOTER not in st.session_state:
         cookie = st.context.cookies.get(VOTER_COOKIE, "")
         st.session_state[_VOTER] = cookie if _is_token(cookie) else secrets.token_hex(16)
-    return f"anonymous-{st.session_state[_VOTER]}"
+    # exports show the id, and the token is as good as a password
+    return f"anonymous-{hashlib.sha256(st.session_state[_VOTER].encode()).hexdigest()[:24]}"
+
+
+def _is_signed_in() -> bool:
+    return bool(st.user.get("is_logged_in"))
 
 
 def _is_token(text: str) -> bool:

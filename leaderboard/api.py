@@ -41,6 +41,7 @@ def routes() -> list[BaseRoute]:
     hosts = list(st.get_option("server.allowedHosts") or LOOPBACK_NAMES)
     names = [f"[{name}]" if ":" in name else name for name in hosts]
     return [
+        Route("/api", _unknown),
         Mount(
             "/api",
             routes=[
@@ -53,7 +54,7 @@ def routes() -> list[BaseRoute]:
                 Route("/{rest:path}", _unknown, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)],
-        )
+        ),
     ]
 
 

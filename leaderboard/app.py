@@ -12,6 +12,7 @@ _ABOVE = str(Path(__file__).resolve().parents[1])
 if _ABOVE not in sys.path:
     sys.path.insert(0, _ABOVE)
 
+from leaderboard.access import access, demand_sign_in  # noqa: E402  # needs the path above
 from leaderboard.pages import PAGES  # noqa: E402  # needs the path above
 
 
@@ -19,6 +20,8 @@ def main() -> None:
     """Draw the page that the URL names."""
     # A local icon: Streamlit would fetch the one of a `:material/...:` name from another site.
     st.set_page_config(page_title="evalharness", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
+    if access().reading == "signed-in":
+        demand_sign_in(key="board")
     folder = Path(__file__).parent / "views"
     pages = [
         st.Page(

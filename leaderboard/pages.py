@@ -22,6 +22,8 @@ PAGES = (
     PageEntry("compare", "Compare"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
+    PageEntry("arena", "Arena"),
+    PageEntry("ratings", "Ratings"),
     PageEntry("run", "Run", in_menu=False),
 )
 

@@ -22,7 +22,8 @@ SCHEMA_VERSION = 1
 #: What a voter may say of two answers. "skipped" is remembered, so that the pair does not come back, and counts for nothing.
 Outcome = Literal["first", "second", "tie", "both_bad", "skipped"]
 
-#: What single answers are rated on, from 1 (worst) to 5 (best), where a board names nothing else.
+#: What single answers are rated on, from 1 (worst) to 5 (best), where the variable names nothing else.
+RUBRIC_VARIABLE = "EVALHARNESS_RUBRIC"
 DEFAULT_RUBRIC = ("accuracy", "fluency", "relevance")
 LOWEST_RATING, HIGHEST_RATING = 1, 5
 

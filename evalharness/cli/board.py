@@ -41,6 +41,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="PLACE",
         help="SQLite file or postgresql:// URL of people's votes (default: $EVALHARNESS_VOTES, else DIR/arena/votes.sqlite)",
     )
+    parser.add_argument(
+        "--rubric",
+        metavar="CRITERIA",
+        help="what single answers are rated by, a comma list (default: $EVALHARNESS_RUBRIC, else accuracy,fluency,relevance)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=positive, default=8501, help="port to listen on (default: %(default)s)")
     parser.add_argument(
@@ -71,6 +76,7 @@ def serve(args: argparse.Namespace) -> int:
         secrets_files,
     )
     from evalharness.arena.store import VOTES_VARIABLE
+    from evalharness.arena.votes import RUBRIC_VARIABLE
 
     if find_spec("streamlit") is None:
         fix = "pip install 'evalharness[leaderboard]'"
@@ -80,14 +86,15 @@ def serve(args: argparse.Namespace) -> int:
     names = [*args.allowed_host, *([sign_in.host] if sign_in and sign_in.host else [])]
     hosts = allowed_hosts(args.host, names, own_names())
     environment = {**os.environ, ACCESS_VARIABLE: access.text}
-    if args.results:
-        environment[RESULTS_VARIABLE] = args.results
-    if args.votes:
-        environment[VOTES_VARIABLE] = args.votes
+    given = {RESULTS_VARIABLE: args.results, VOTES_VARIABLE: args.votes, RUBRIC_VARIABLE: args.rubric}
+    environment |= {name: value for name, value in given.items() if value}
     print(f"the leaderboard is at {_address(args.host, args.port)}; stop it with Ctrl-C", flush=True)
     if access.reading != "open" or access.voting == "off" or not all(map(is_loopback, hosts)):
         print(f"reading: {access.reading}; voting: {access.voting}; it answers as: {', '.join(hosts)}", flush=True)
-    return subprocess.run(command(args.host, args.port, hosts), env=environment, check=False).returncode  # noqa: S603  # ours
+    words = command(args.host, args.port, hosts)
+    if os.name == "posix":  # the server takes this process's place, so that whoever stops this stops it
+        os.execve(words[0], words, environment)  # noqa: S606  # ours
+    return subprocess.run(words, env=environment, check=False).returncode  # noqa: S603  # ours
 
 
 def _address(host: str, port: int) -> str:
