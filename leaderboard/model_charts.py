@@ -42,7 +42,9 @@ def deviation_plot(found: Sequence[Deviation]) -> alt.LayerChart:
     title = "share of the way from guessing to the best, minus the peers' median"
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     points = base.mark_point(filled=True, size=50).encode(x=alt.X("value:Q", title=title))
-    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x="zero:Q")
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 3], color="#8a8a8a").encode(x="zero:Q")
+    )
     chart: alt.LayerChart = (zero + bars + points).properties(height=alt.Step(_ROW_PIXELS))
     return chart
 

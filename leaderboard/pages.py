@@ -20,6 +20,7 @@ PAGES = (
     PageEntry("task", "Tasks"),
     PageEntry("model", "Model"),
     PageEntry("compare", "Compare"),
+    PageEntry("tradeoffs", "Trade-offs"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
     PageEntry("arena", "Arena"),
