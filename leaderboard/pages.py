@@ -25,6 +25,7 @@ PAGES = (
     PageEntry("runs", "Runs"),
     PageEntry("arena", "Arena"),
     PageEntry("ratings", "Ratings"),
+    PageEntry("methods", "Methods"),
     PageEntry("run", "Run", in_menu=False),
 )
 

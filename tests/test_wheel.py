@@ -58,6 +58,8 @@ def test_the_wheel_carries_the_data_folders(wheel):
         "configs/suites/demo.yaml",
         "configs/gates/default.yaml",
         "leaderboard/app.py",
+        "leaderboard/.streamlit/config.toml",
+        "leaderboard/methods.md",
     ):
         assert any(name.startswith(f"evalharness/bundled/{wanted}") for name in names), wanted
     assert not [name for name in names if name.startswith(("tests/", "examples/", "benchmarks/"))]

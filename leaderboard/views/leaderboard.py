@@ -110,6 +110,7 @@ def _tables(suite: Suite, found: Standing, scores: Scores, tasks: Sequence[str],
     chosen: list[StandingRow] = []
     if rows:
         chosen += _grid("ranked", rows, standing_table(rows, scores, tasks, source.facts(), profile), found)
+    actions = st.container()
     _downloads(suite, found, scores, tasks)
     if found.rows and found.rows[0].low is not None:
         st.subheader(f"The best {MOST_SHOWN}" if len(found.rows) > MOST_SHOWN else "Scores and intervals", anchor=False)
@@ -119,7 +120,8 @@ def _tables(suite: Suite, found: Standing, scores: Scores, tasks: Sequence[str],
         st.subheader("Without all tasks of the suite", anchor=False)
         st.caption("No score and no rank: a mean over other tasks than the others' would compare with nothing.")
         chosen += _grid("apart", apart, standing_table(apart, scores, tasks, source.facts(), profile), found)
-    _actions(chosen)
+    with actions:
+        _actions(chosen)
 
 
 def _grid(key: str, rows: Sequence[StandingRow], table: pa.Table, found: Standing) -> list[StandingRow]:
