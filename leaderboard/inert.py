@@ -47,16 +47,16 @@ def cut(text: str, n_characters: int = SHOWN_CHARACTERS) -> Shown:
     )
 
 
-def cell(text: str | None, *, end: bool = False) -> str:
+def cell(text: str | None, *, n_characters: int = CELL_CHARACTERS, end: bool = False) -> str:
     """Return one line of a text for a table: its beginning, or its end; ``-`` for none."""
     if text is None:
         return "-"
     is_long = len(text) > _CELL_WINDOW
     window = text[-_CELL_WINDOW:] if end else text[:_CELL_WINDOW]
     line = harmless(_SPACES.sub(" ", window).strip())
-    if len(line) <= CELL_CHARACTERS and not is_long:
+    if len(line) <= n_characters and not is_long:
         return line
-    return f"…{line[-CELL_CHARACTERS:]}" if end else f"{line[:CELL_CHARACTERS]}…"
+    return f"…{line[-n_characters:]}" if end else f"{line[:n_characters]}…"
 
 
 def in_markdown(name: str) -> str | None:

@@ -23,6 +23,7 @@ PAGES = (
     PageEntry("tradeoffs", "Trade-offs"),
     PageEntry("samples", "Samples"),
     PageEntry("runs", "Runs"),
+    PageEntry("gates", "Gates"),
     PageEntry("arena", "Arena"),
     PageEntry("ratings", "Ratings"),
     PageEntry("methods", "Methods"),

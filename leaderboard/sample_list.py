@@ -19,6 +19,8 @@ Show = Literal["all", "wrong", "right", "failed", "prompt cut", "answer cut"]
 Order = Literal["as stored", "lowest value", "highest value", "longest prompt", "longest answer", "shortest answer"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 PAGE_SAMPLES = 50
+#: The end of a prompt is its question; a cell shows the beginning of what it holds.
+_SEEN_OF_PROMPT = 70
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -98,7 +100,7 @@ def row_of(sample: Mapping[str, Any], value: float, is_right: bool | None) -> di
         "value": None if math.isnan(value) else value,
         "answer": cell(sample["error"] or answer_of(sample)),
         "reference": cell(" | ".join(sample["references"])),
-        "prompt": cell(prompt_text(sample["prompt"]), end=True),
+        "prompt": cell(prompt_text(sample["prompt"]), n_characters=_SEEN_OF_PROMPT, end=True),
     }
 
 

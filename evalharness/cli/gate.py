@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,6 +65,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--lock", metavar="FILE", help="lock file of baselines (default: that of the configuration)")
     for flag, noun in (("--json", "JSON"), ("--junit", "JUnit XML"), ("--markdown", "Markdown")):
         parser.add_argument(flag, metavar="FILE", help=f"write the verdict as {noun}")
+    parser.add_argument("--store", action="store_true", help="keep the verdict in RESULTS/gates, for the leaderboard")
     parser.add_argument("--github-annotations", action="store_true", help="print annotations for GitHub Actions")
     add_results_flag(parser)
     parser.set_defaults(handler=gate_command)
@@ -73,6 +75,7 @@ def gate_command(args: argparse.Namespace) -> int:
     """Judge a candidate, or calibrate a gate, and return the exit code."""
     from evalharness.gate.config import check_patterns
     from evalharness.gate.gate import judge_candidate
+    from evalharness.gate.history import keep_verdict
     from evalharness.run.store import ResultStore
 
     config, source = _configuration(args)
@@ -87,6 +90,8 @@ def gate_command(args: argparse.Namespace) -> int:
         verdict = judge_candidate(source.path.stem, config, candidate, baselines)
     show_verdict(verdict)
     _write_reports(args, verdict)
+    if args.store:
+        print(f"kept in {keep_verdict(store.root, verdict)}", file=sys.stderr)
     return verdict.exit_code
 
 
@@ -169,7 +174,7 @@ def _calibrate(args: argparse.Namespace, config: GateConfig, store: ResultStore)
     from evalharness.gate.render_calibration import calibration_lines, calibration_table
     from evalharness.run.record import canonical_json
 
-    _refuse(args, ("baseline", "junit", "markdown"))
+    _refuse(args, ("baseline", "junit", "markdown", "store"))
     with ExitStack() as stack:
         first, second = (open_run(stack, store, run) for run in args.calibrate)
         found = calibrate(config, first, second)

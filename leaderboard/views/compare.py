@@ -22,6 +22,7 @@ from leaderboard.comparison_table import (
 )
 from leaderboard.flips import flip_rows, flips_of
 from leaderboard.forest import MOST_ROWS, forest_plot
+from leaderboard.grid import grid_height
 from leaderboard.inert import block, cell, harmless
 from leaderboard.linking import page_link
 from leaderboard.sample_list import PAGE_SAMPLES, answer_of, prompt_text, response_text, row_of
@@ -143,7 +144,7 @@ def _draw_pair(compared: CandidateComparison) -> None:
     rows = gain_rows(compared)[:MOST_ROWS]
     if rows:
         st.altair_chart(
-            forest_plot(rows, "gain in points of a hundred; right of the line the candidate is better", reference=0.0),
+            forest_plot(rows, "gain in points (right: candidate better)", reference=0.0),
             width="stretch",
         )
     lines = line_rows(compared)
@@ -151,7 +152,7 @@ def _draw_pair(compared: CandidateComparison) -> None:
         lines,
         hide_index=True,
         width="stretch",
-        height=min(35 * (len(lines) + 1) + 3, 740),
+        height=grid_height(len(lines)),
         column_config={"task": st.column_config.TextColumn(pinned=True)},
     )
 
@@ -221,7 +222,7 @@ def _draw_list(documents: Sequence[str], samples: Sequence[Sequence[dict[str, An
         key=key,
         hide_index=True,
         width="stretch",
-        height=min(35 * (len(documents) + 1) + 3, 390),
+        height=grid_height(len(documents)),
         on_select=choose,
         selection_mode="single-row",
         column_config={"document": st.column_config.TextColumn(width="small", pinned=True)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from leaderboard import source
+from leaderboard.grid import grid_height
 from leaderboard.run_list import STATES, kept_runs, run_row, runs_as_csv
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     st.dataframe(
         [run_row(run) for run in found],
         width="stretch",
-        height=min(35 * (len(found) + 1) + 3, 640),
+        height=grid_height(len(found)),
         hide_index=True,
         column_config={
             "run": st.column_config.LinkColumn(display_text=r"run=(.+)$", pinned=True),

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from evalharness.compare.document_values import DocumentValues
 from evalharness.index.queries import IndexedRun
 from leaderboard import source, stored
+from leaderboard.grid import grid_height
 from leaderboard.inert import harmless
 from leaderboard.linking import page_link
 from leaderboard.sample_detail import draw_sample
@@ -162,7 +163,7 @@ def _draw_table(run: IndexedRun, task: str, positions: Any, outcomes: Outcomes) 
         rows,
         key=key,
         width="stretch",
-        height=min(35 * (len(rows) + 1) + 3, 460),
+        height=grid_height(len(rows)),
         hide_index=True,
         on_select=choose,
         selection_mode="single-row",

@@ -13,6 +13,7 @@ from evalharness.run.record import TaskRecord
 from evalharness.stats.items import item_statistics
 from leaderboard import source, stored
 from leaderboard.forest import MOST_ROWS, ForestRow, forest_plot
+from leaderboard.grid import grid_height
 from leaderboard.inert import block, cell, harmless, title
 from leaderboard.item_charts import (
     MOST_NAMED,
@@ -145,7 +146,7 @@ def _draw_table(results: tuple[IndexedResult, ...]) -> None:
         table_rows(results),
         hide_index=True,
         width="stretch",
-        height=min(35 * (len(results) + 1) + 3, 460),
+        height=grid_height(len(results)),
         column_config={
             "model": st.column_config.LinkColumn(display_text=rf"{SHOWN_AFTER}(.*)$", pinned=True),
             "value": None,

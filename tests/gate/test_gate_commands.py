@@ -256,3 +256,14 @@ def test_names_with_control_characters_reach_no_terminal_and_keep_junit_well_for
     assert "\x1b[2J" not in capsys.readouterr().out
     assert fromstring((folder / "g.xml").read_bytes()) is not None
     assert "\x00" not in (folder / "g.md").read_text()
+
+
+def test_a_verdict_is_kept_where_the_leaderboard_looks_for_it(same, folder, capsys):
+    from evalharness.gate.history import kept_verdicts
+
+    assert gate("--baseline", same, "--candidate", same, "--store") == 0
+    said = capsys.readouterr()
+    (found,) = kept_verdicts(str(folder / "results"))
+    assert found.verdict.verdict == "pass"
+    assert said.out.splitlines()[-1].startswith("PASS")
+    assert f"{found.name}.json" in said.err

@@ -46,7 +46,7 @@ def texts(page):
     )
 
 
-@pytest.mark.parametrize("view", ["task", "compare", "samples", "runs", "run"])
+@pytest.mark.parametrize("view", ["task", "compare", "samples", "runs", "run", "gates"])
 def test_an_empty_store_says_how_to_begin(visit, view):
     assert visit(view).info
 
@@ -231,3 +231,25 @@ def test_a_comparison_of_attacks_shows_them_as_text_only(results, visit):
         assert not [each for each in page.markdown if "alert" in each.value or "attacker" in each.value]
         assert not set("\x1b\x07\x00\u202e\ud800") & set(texts(page))
         assert len(texts(page)) < 100_000
+
+
+def test_gates_show_their_history_and_one_verdict_with_its_grounds(results, visit):
+    from evalharness.cli.main import main
+
+    run = write_run(results)
+    directory = str(next(results.glob(f"*/{run}")))
+    assert main(["gate", "--baseline", directory, "--candidate", directory, "--store", "--results", str(results)]) == 0
+    (file,) = (results / "gates").glob("*.json")
+    page = visit("gates", gate=file.stem)
+    assert list(page.dataframe[0].value["verdict"]) == ["inconclusive"]
+    assert page.subheader[0].value == "Inconclusive"
+    assert "quiz" in list(page.dataframe[1].value["what"])
+
+
+def test_a_file_that_is_no_verdict_is_listed(results, visit):
+    write_run(results)
+    (results / "gates").mkdir()
+    (results / "gates" / "x.json").write_text("<script>")
+    page = visit("gates", gate="x")
+    assert list(page.dataframe[0].value["verdict"]) == ["unreadable"]
+    assert "Expecting value" in texts(page)
