@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from evalharness.stats.aggregate import normalized_interval, normalized_score
+from evalharness.stats.aggregate import normalized_score
 from evalharness.stats.intervals import Absent, Interval, macro_mean
 from evalharness.stats.ranks import RankSets, rank_sets
 from evalharness.stats.win_rates import mean_win_rates
@@ -96,12 +96,18 @@ def aggregates(scores: Scores, aggregation: Aggregation) -> Aggregates:
     columns = [place for place, task in enumerate(scores.tasks) if task.is_averaged]
     found = np.full((3, len(scores.models)), np.nan)
     if aggregation != "win rate" and columns:
+        values, lows, highs = (
+            _scaled(scores, array, aggregation) for array in (scores.values, scores.lows, scores.highs)
+        )
         for row in np.flatnonzero(scores.is_known.all(axis=1)).tolist():
-            weights = scores.n_documents[row, columns] if aggregation == "micro" else None
+            bounds = zip(lows[row].tolist(), highs[row].tolist(), strict=True)
             mean = macro_mean(
-                [_scaled(scores, row, place, aggregation) for place in columns],
-                [_scaled_interval(scores, row, place, aggregation) for place in columns],
-                weights=None if weights is None else weights.tolist(),
+                values[row].tolist(),
+                [
+                    Absent("no interval") if low != low else Interval(low, high, scores.level, "")
+                    for low, high in bounds
+                ],
+                weights=scores.n_documents[row, columns].tolist() if aggregation == "micro" else None,
             )
             found[0, row] = mean.value
             if isinstance(mean.interval, Interval):
@@ -142,12 +148,7 @@ def standing(scores: Scores, found: Aggregates, aggregation: Aggregation) -> Sta
 
 def shares(scores: Scores) -> FloatArray:
     """Return the (M, A) shares of the way from guessing (0) to the best (1) on the tasks that can be averaged."""
-    columns = [
-        [normalized_score(float(value), *_ends(task, "normalised")) for value in scores.values[:, place]]
-        for place, task in enumerate(scores.tasks)
-        if task.is_averaged
-    ]
-    return np.array(columns, dtype=np.float64).reshape(len(columns), len(scores.models)).T
+    return _scaled(scores, scores.values, "normalised")
 
 
 def task_leaders(scores: Scores, rows: Sequence[int], column: int) -> frozenset[int]:
@@ -190,15 +191,14 @@ def _rank_sets(
     return (None, found.reason) if isinstance(found, Absent) else (found, None)
 
 
-def _scaled(scores: Scores, row: int, place: int, aggregation: Aggregation) -> float:
-    return normalized_score(float(scores.values[row, place]), *_ends(scores.tasks[place], aggregation))
-
-
-def _scaled_interval(scores: Scores, row: int, place: int, aggregation: Aggregation) -> Interval | Absent:
-    low, high = float(scores.lows[row, place]), float(scores.highs[row, place])
-    if np.isnan(low):
-        return Absent("no interval")
-    return normalized_interval(Interval(low, high, scores.level, ""), *_ends(scores.tasks[place], aggregation))
+def _scaled(scores: Scores, numbers: FloatArray, aggregation: Aggregation) -> FloatArray:
+    """Return (M, A) values or bounds of the averaged tasks on the scale of the aggregation; more is better on all of them."""
+    columns = [
+        normalized_score(numbers[:, place], *_ends(task, aggregation))
+        for place, task in enumerate(scores.tasks)
+        if task.is_averaged
+    ]
+    return np.array(columns, dtype=np.float64).reshape(len(columns), len(scores.models)).T
 
 
 def _ends(task: TaskColumn, aggregation: Aggregation) -> tuple[float, float]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from evalharness.stats.difference import EstimatedDifference
 from evalharness.stats.intervals import Absent, FloatArray, Interval
+
+_Number = TypeVar("_Number", float, FloatArray)
 
 
 def macro_difference(
@@ -53,8 +56,8 @@ def macro_difference(
     )
 
 
-def normalized_score(value: float, baseline: float, maximum: float) -> float:
-    """Return (value - baseline) / (maximum - baseline): 0 for guessing, 1 for the best possible value.
+def normalized_score(value: _Number, baseline: float, maximum: float) -> _Number:
+    """Return (value - baseline) / (maximum - baseline), of one value or many: 0 for guessing, 1 for the best possible value.
 
     baseline: what guessing gives. maximum: the best value, which is below the baseline where lower is better. Values worse
     than guessing stay negative: cutting them at 0 before averaging would make the mean of noise positive. A standard error

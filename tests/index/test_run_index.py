@@ -171,3 +171,16 @@ def test_a_remote_store_has_an_index_too(tmp_path, cache, monkeypatch):
     assert run.place.startswith("memory://")
     assert len(queries.results_of_run(index, run.place)) == 2
     assert not index.refresh()
+
+
+def test_cells_say_the_same_as_the_headline_results(results):
+    evaluate(results)
+    evaluate(results, task="demo_sentiment")
+    index = opened(results)
+    headlines = {(each.model, each.task): each for each in queries.standing_headlines(index)}
+    cells = queries.standing_cells(index)
+    assert {(each.model, each.task) for each in cells} == set(headlines)
+    for each in cells:
+        result = headlines[each.model, each.task]
+        assert [getattr(result, name) for name in each._fields] == list(each)
+    assert [each.task for each in queries.standing_cells(index, ["demo_sentiment", "gone"])] == ["demo_sentiment"]

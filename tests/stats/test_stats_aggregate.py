@@ -96,3 +96,10 @@ def test_intervals_scale_with_their_score_and_turn_with_it():
 def test_arguments_that_make_no_sense_are_refused(call):
     with pytest.raises(ValueError, match=r"."):
         call()
+
+
+def test_many_values_are_normalised_as_each_alone():
+    values = np.array([0.25, 0.5, np.nan])
+    found = normalized_score(values, 0.25, 1.0)
+    assert found[:2].tolist() == [normalized_score(value, 0.25, 1.0) for value in (0.25, 0.5)]
+    assert np.isnan(found[2])
