@@ -2,14 +2,13 @@
 
 Markdown fetches the images that it names, HTML runs, control characters reorder what is read, and a line of megabytes stops
 a browser. So such texts go into code blocks, plain text and table cells only, cut, with controls as visible escapes.
+Streamlit is imported where it draws: the static snapshot needs none.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-import streamlit as st
 
 from evalharness.escaping import inert
 
@@ -66,6 +65,8 @@ def in_markdown(name: str) -> str | None:
 
 def title(kind: str, name: str) -> None:
     """Draw a page's title: the name itself where it is plain, else what kind of thing it is, and the name as text."""
+    import streamlit as st
+
     plain = in_markdown(name)
     st.title(plain or kind)
     if plain is None:
@@ -76,6 +77,8 @@ def block(
     label: str, text: str, *, key: str, n_characters: int = SHOWN_CHARACTERS, language: str | None = None
 ) -> None:
     """Draw a stranger's text under a label of ours; of one that was cut, offer the whole as a file."""
+    import streamlit as st
+
     shown = cut(text, n_characters)
     st.caption(label)
     st.code(shown.text or " ", language=language, wrap_lines=True)

@@ -60,6 +60,7 @@ def test_the_wheel_carries_the_data_folders(wheel):
         "leaderboard/app.py",
         "leaderboard/.streamlit/config.toml",
         "leaderboard/methods.md",
+        "leaderboard/snapshot/templates/style.css",
     ):
         assert any(name.startswith(f"evalharness/bundled/{wanted}") for name in names), wanted
     assert not [name for name in names if name.startswith(("tests/", "examples/", "benchmarks/"))]
@@ -76,5 +77,7 @@ def test_the_installed_wheel_runs_without_the_source_tree(elsewhere):
     done = run("-m", "evalharness", "run", "-m", "fake", "-t", "demo", "--limit", "2")
     assert done.returncode == 0, done.stderr
     assert "stored in" in done.stdout
+    exported = run("-m", "evalharness", "board", "export", "pages")
+    assert exported.returncode == 0, exported.stderr
     valid = run("-m", "evalharness", "tasks", "validate", "demo")
     assert valid.returncode == 0, valid.stderr

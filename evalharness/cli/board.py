@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from evalharness.cli.board_export import register_export
 from evalharness.cli.flags import RESULTS_VARIABLE, positive
 from evalharness.errors import Problem, UserError
 from evalharness.resources import bundled_dir
@@ -21,6 +22,7 @@ _EXAMPLES = """Examples:
       for everybody who reaches this machine, without votes
   evalharness board --allowed-host evals.example.org
       behind a proxy of that name; people sign in (see docs/leaderboard.md)
+  evalharness board export public                    static pages, for a wiki or a build's artifacts
 """
 
 
@@ -61,6 +63,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="let everybody who reaches the board read it without signing in; nobody can vote",
     )
     parser.set_defaults(handler=serve)
+    register_export(parser)
 
 
 def serve(args: argparse.Namespace) -> int:
