@@ -58,7 +58,7 @@ def export_pages(args: argparse.Namespace) -> int:
 
     above = str(bundled_dir("leaderboard").parent)
     if above not in sys.path:
-        sys.path.append(above)  # the leaderboard's modules import `leaderboard`, which lies there in the wheel too
+        sys.path.insert(0, above)  # where the modules import `leaderboard` from, in the wheel too
     snapshot = importlib.import_module("leaderboard.snapshot.export")
     begun = time.perf_counter()
     settings = snapshot.SnapshotSettings(args.suite, args.score, args.compare)
