@@ -178,13 +178,13 @@ def _parameters(request: Request, *known: str) -> dict[str, str]:
 
 
 def _table(request: Request, kind: type, rows: Rows) -> Response:
-    if request.query_params.get("format") == "csv":
-        return _csv(kind, rows)
-    return _json([asdict(row) for row in rows])
-
-
-def _csv(kind: type, rows: Rows) -> Response:
     names = [field.name for field in fields(kind)]
+    if request.query_params.get("format") == "csv":
+        return _csv(names, rows)
+    return _json([{name: getattr(row, name) for name in names} for row in rows])
+
+
+def _csv(names: Sequence[str], rows: Rows) -> Response:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)

@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from evalharness.arena.answers import AnsweredTask, StoredAnswer, read_answers
+from evalharness.arena.pairs import Answered, by_task
 from evalharness.arena.store import VoteStore, open_votes
 from evalharness.arena.strengths import RubricMean, Strengths, rubric_agreement, rubric_means, strengths_of
 from evalharness.arena.votes import DEFAULT_RUBRIC, RUBRIC_VARIABLE
@@ -35,9 +36,10 @@ def rubric() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, named))) or DEFAULT_RUBRIC
 
 
-def answered() -> list[AnsweredTask]:
-    """Return which runs hold the answers of which models to which generate tasks."""
-    return _answered(source.index(), source.index().version())
+def answered() -> Answered:
+    """Return which runs hold the answers to which generate tasks by which models."""
+    index = source.index()
+    return _answered(index, index.version())
 
 
 def answers(entry: AnsweredTask) -> Mapping[str, StoredAnswer]:
@@ -67,12 +69,13 @@ def _salt() -> str:
     return secrets.token_hex(16)
 
 
-@st.cache_data(show_spinner=False, max_entries=2)
-def _answered(_index: RunIndex, version: str) -> list[AnsweredTask]:
-    return [AnsweredTask(*row) for row in queries.generated(_index)]
+# resources are not copied at every use, as data are
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _answered(_index: RunIndex, version: str) -> Answered:
+    return by_task(AnsweredTask(*row) for row in queries.generated(_index))
 
 
-# a resource is not copied at every use as data are; runs never change, so no version is needed
+# runs never change, so no version is needed
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _answers(root: str, place: str, task: str) -> Mapping[str, StoredAnswer]:
     return read_answers(ResultStore(root), AnsweredTask(task, "", "", place))

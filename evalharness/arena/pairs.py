@@ -6,7 +6,7 @@ how much one more vote narrows what is known of it. A floor keeps every pair in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ _MOST_DRAWS = 60
 PairCounts = Mapping[tuple[str, str], tuple[int, int, int]]
 Answers = Mapping[str, StoredAnswer]
 Reader = Callable[[AnsweredTask], Answers]
+#: By task, then by model.
+Answered = Mapping[str, Mapping[str, AnsweredTask]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,16 @@ def draw_document(
     return one[key], other[key]
 
 
+def by_task(answered: Iterable[AnsweredTask]) -> Answered:
+    """Return what was answered by task and model, both in alphabetical order."""
+    found: dict[str, dict[str, AnsweredTask]] = {}
+    for each in sorted(answered, key=lambda entry: (entry.task, entry.model)):
+        found.setdefault(each.task, {})[each.model] = each
+    return found
+
+
 def draw_match(
-    answered: Sequence[AnsweredTask],
+    answered: Answered,
     counts: PairCounts,
     judged: Callable[[str, tuple[str, str]], Collection[str]],
     read: Reader,
@@ -122,21 +132,21 @@ def draw_match(
     judged: from task and pair to the `input_hash`es that the voter has judged. read: the answers of a model to a task.
     Raises StoreError when samples cannot be read.
     """
-    by_task = {task: models for task, models in _by_task(answered).items() if len(models) > 1}
-    if not by_task:
-        return None
+    comparable = [task for task, models in answered.items() if len(models) > 1]
+    chances: dict[tuple[str, ...], FloatArray] = {}
     order: dict[str, list[int]] = {}
     for _ in range(_MOST_DRAWS):
-        open_tasks = [task for task in by_task if task not in order or order[task]]
+        open_tasks = [task for task in comparable if task not in order or order[task]]
         if not open_tasks:
             return None
         task = open_tasks[rng.integers(len(open_tasks))]
-        models = by_task[task]
-        names = sorted(models)
+        models = answered[task]
+        names = list(models)
         if task not in order:
-            chances = pair_probabilities(names, counts)
-            wanted = min(_MOST_DRAWS, len(chances))
-            order[task] = list(rng.choice(len(chances), wanted, replace=False, p=chances))
+            if tuple(names) not in chances:  # most tasks were answered by the same models
+                chances[tuple(names)] = pair_probabilities(names, counts)
+            p = chances[tuple(names)]
+            order[task] = list(rng.choice(len(p), min(_MOST_DRAWS, len(p)), replace=False, p=p))
         place = order[task].pop(0)
         upper = np.triu_indices(len(names), 1)
         first, second = sides((names[upper[0][place]], names[upper[1][place]]), rng)
@@ -155,7 +165,7 @@ def draw_match(
 
 
 def draw_single(
-    answered: Sequence[AnsweredTask],
+    answered: Answered,
     rated: Callable[[str, str], Collection[str]],
     read: Reader,
     rng: np.random.Generator,
@@ -164,13 +174,12 @@ def draw_single(
 
     rated: from task and model to the `input_hash`es that the voter has rated. Raises StoreError when samples cannot be read.
     """
-    by_task = _by_task(answered)
-    tasks = list(by_task)
+    tasks = list(answered)
     for place in rng.permutation(len(tasks)):
         task = tasks[place]
-        models = sorted(by_task[task])
+        models = list(answered[task])
         for number in rng.permutation(len(models))[:_MOST_DRAWS]:
-            entry = by_task[task][models[number]]
+            entry = answered[task][models[number]]
             answers, done = read(entry), rated(task, entry.model)
             left = [key for key in sorted(answers) if key not in done]
             if left:
@@ -178,10 +187,3 @@ def draw_single(
                 shown = Shown(entry.model, entry.run_id, answer.text)
                 return Single(task, answer.document_id, answer.input_hash, answer.prompt, shown)
     return None
-
-
-def _by_task(answered: Sequence[AnsweredTask]) -> dict[str, dict[str, AnsweredTask]]:
-    found: dict[str, dict[str, AnsweredTask]] = {}
-    for each in sorted(answered, key=lambda entry: (entry.task, entry.model)):
-        found.setdefault(each.task, {})[each.model] = each
-    return found

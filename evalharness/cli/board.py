@@ -114,6 +114,7 @@ def command(host: str, port: int, hosts: Sequence[str]) -> list[str]:
         "server.fileWatcherType": ["none"],
         "server.allowedHosts": hosts,
         "browser.gatherUsageStats": ["false"],
+        "logger.hideWelcomeMessage": ["true"],  # it would ask another site for this machine's public address
         "client.toolbarMode": ["viewer"],
         "client.showErrorDetails": ["type"],
     }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from evalharness.arena.pairs import Match, Shown, Single, draw_match, draw_single
+from evalharness.arena.pairs import Answered, Match, Shown, Single, draw_match, draw_single
 from evalharness.arena.votes import HIGHEST_RATING, LOWEST_RATING, MOST_REASON_LETTERS, Judgement, Outcome
 from evalharness.errors import StoreError
 from evalharness.request import plain_prompt
@@ -59,15 +59,15 @@ def main() -> None:
 
 
 def _judge(voter: str) -> None:
-    entries = arena_source.answered()
-    if not entries:
+    answered = arena_source.answered()
+    if not answered:
         st.info("No generated answers yet. Make some with: evalharness run -m zoo-llama-base -t demo_summary")
         return
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     mode = left.segmented_control(
         "Mode", (_COMPARE, _RATE), default=_COMPARE, required=True, key="mode", bind="query-params"
     )
-    tasks = [_ALL_TASKS, *dict.fromkeys(entry.task for entry in entries)]
+    tasks = [_ALL_TASKS, *answered]
     task = right.selectbox("Task", tasks, key="task", bind="query-params", format_func=cell)
     chosen = (mode, task)
     if st.session_state.get(_FILTER) != chosen:
@@ -81,19 +81,24 @@ def _judge(voter: str) -> None:
         case Single() as found:
             _rate(found, voter)
         case _:
-            _nothing_left(mode, n_models=len({entry.model for entry in entries if task in (_ALL_TASKS, entry.task)}))
+            _nothing_left(mode, n_models=max(len(models) for models in _chosen(task).values()))
+
+
+def _chosen(task: str) -> Answered:
+    answered = arena_source.answered()
+    return answered if task == _ALL_TASKS else {task: answered[task]}
 
 
 def _drawn(voter: str, mode: str, task: str) -> Match | Single | None:
-    entries = [entry for entry in arena_source.answered() if task in (_ALL_TASKS, entry.task)]
+    answered = _chosen(task)
     store = arena_source.votes()
     rng = arena_source.generator(voter, mode, task, store.version())
     if mode == _RATE:
         return draw_single(
-            entries, lambda of, model: store.rated_documents(voter, of, model), arena_source.answers, rng
+            answered, lambda of, model: store.rated_documents(voter, of, model), arena_source.answers, rng
         )
     return draw_match(
-        entries,
+        answered,
         store.pair_counts(),
         lambda of, pair: store.judged_documents(voter, of, pair),
         arena_source.answers,

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalharness.arena.answers import AnsweredTask, StoredAnswer, read_answers
-from evalharness.arena.pairs import draw_match, draw_single, pair_probabilities, sides
+from evalharness.arena.pairs import by_task, draw_match, draw_single, pair_probabilities, sides
 from evalharness.cli.main import main
 from evalharness.run.store import ResultStore
 
 MODELS = ("a", "b", "c", "d")
-ANSWERED = [AnsweredTask(task, model, f"run-{model}", f"/x/{model}") for task in ("qa", "sum") for model in MODELS]
+ANSWERED = by_task(
+    AnsweredTask(task, model, f"run-{model}", f"/x/{model}") for task in ("sum", "qa") for model in reversed(MODELS)
+)
 N_DOCUMENTS = 3
 
 counts = st.dictionaries(
@@ -108,7 +110,7 @@ def test_models_that_share_no_document_are_never_paired():
 
 
 def test_one_model_has_nothing_to_be_compared_with_but_can_be_rated():
-    alone = [each for each in ANSWERED if each.model == "a"]
+    alone = {task: {"a": models["a"]} for task, models in ANSWERED.items()}
     rng = np.random.default_rng(0)
     assert draw_match(alone, {}, lambda task, pair: (), read, rng) is None
     single = draw_single(alone, lambda task, model: (), read, rng)
@@ -126,7 +128,7 @@ def test_every_answer_is_offered_for_rating_once():
         key = (single.task, single.answer.model, single.input_hash)
         assert key not in seen
         seen.add(key)
-    assert len(seen) == len(ANSWERED) * N_DOCUMENTS
+    assert len(seen) == 2 * len(MODELS) * N_DOCUMENTS
 
 
 def test_a_pair_needs_two_models_and_a_floor():

@@ -17,7 +17,7 @@ from arena_cases import rating, vote  # needs the path above
 pytestmark = pytest.mark.slow
 
 LEADERBOARD = Path(__file__).parents[2] / "leaderboard"
-MODELS = ("alpha-secret", "beta-secret")
+MODELS = ("alphasecret", "betasecret")
 
 
 @pytest.fixture
