@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from evalharness.escaping import inert
 
 #: Characters of a text that are shown where it stands alone, and in the cell of a table.
 SHOWN_CHARACTERS = 10_000
 CELL_CHARACTERS = 160
+
+#: A longer text scrolls in a frame of its own.
+_SCROLLED_CHARACTERS = 2_500
+_SCROLLED_PIXELS = 420
 
 _PLAIN_NAME = re.compile(r"(?!.*\bwww\.)[\w .+/-]{1,80}", re.ASCII | re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
@@ -81,11 +86,12 @@ def block(
 
     shown = cut(text, n_characters)
     st.caption(label)
-    st.code(shown.text or " ", language=language, wrap_lines=True)
+    height: int | Literal["content"] = _SCROLLED_PIXELS if len(shown.text) > _SCROLLED_CHARACTERS else "content"
+    st.code(shown.text or " ", language=language, wrap_lines=True, height=height)
     if shown.n_left_out:
         st.download_button(
             f"all {len(text):,} characters",
-            text.encode("utf-8", "backslashreplace"),
+            lambda: text.encode("utf-8", "backslashreplace"),
             file_name="text.txt",
             mime="text/plain",
             key=f"whole-{key}",
