@@ -22,7 +22,8 @@ _GIBI = 2**30
 
 def model_link(model: str) -> str:
     """Return the address of a model's page, which ends with the name to show."""
-    return f"{link('model', model=model)}{SHOWN_AFTER}{cell(model)}"
+    shown = cell(model).replace("%", "%25")  # the grid decodes what it shows
+    return f"{link('model', model=model)}{SHOWN_AFTER}{shown}"
 
 
 def decimals(rows: Sequence[StandingRow]) -> int:

@@ -233,7 +233,7 @@ def _tell_troubles() -> None:
     troubled = [run for run in source.runs() if run.state != "committed"]
     if not troubled:
         return
-    with st.expander(f"{len(troubled)} runs are not finished or cannot be read"):
+    with st.expander(f"Runs that are not finished or cannot be read: {len(troubled)}"):
         for run in troubled[:50]:
             st.text(harmless(f"{run.run_id}: {run.state}: {run.reason}"))
 

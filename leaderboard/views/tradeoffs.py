@@ -15,9 +15,9 @@ from leaderboard import source
 from leaderboard.facts import ModelFacts
 from leaderboard.frontier import COSTS, EFFICIENCIES, Cost, TradePoint, cost_of, rated
 from leaderboard.inert import cell
-from leaderboard.pages import link
 from leaderboard.scaling_law import TrainingRun, curve, fit, formula, is_loss, training_runs
 from leaderboard.scores import Scores
+from leaderboard.standing_table import SHOWN_AFTER, model_link
 from leaderboard.suites import Suite
 from leaderboard.tradeoff_charts import frontier_plot, scaling_plot
 
@@ -74,7 +74,7 @@ def _frontier(suite: Suite, scores: Scores, facts: Mapping[str, ModelFacts], wan
     st.dataframe(
         [
             {
-                "model": f"{link('model', model=point.model)}#{cell(point.model)}",
+                "model": model_link(point.model),
                 "efficiency": point.efficiency,
                 cost: point.x,
                 "score": shown_value(point.y, point.low, point.high),
@@ -85,7 +85,7 @@ def _frontier(suite: Suite, scores: Scores, facts: Mapping[str, ModelFacts], wan
         hide_index=True,
         width="stretch",
         column_config={
-            "model": st.column_config.LinkColumn(display_text=r"#(.*)$", alignment="left"),
+            "model": st.column_config.LinkColumn(display_text=rf"{SHOWN_AFTER}(.*)$", alignment="left"),
             cost: st.column_config.NumberColumn(format="bytes" if cost == "peak memory" else "compact"),
         },
     )

@@ -1,6 +1,7 @@
 """The table of models: what is averaged, what is not, and which ranks the data allow."""
 
 import math
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from board_cases import cell
 from evalharness.stats.intervals import Interval, macro_mean
 from leaderboard.scores import scores_of
 from leaderboard.standing import aggregates, shares, standing, task_leaders
+from leaderboard.standing_table import model_link
 
 
 def table(cells, aggregation="normalised", tasks=None):
@@ -161,3 +163,9 @@ def test_shares_have_a_column_for_each_averaged_task_and_nan_for_holes():
 def test_choosing_models_keeps_their_scores():
     _, scores = table([cell("a", "t", 0.1), cell("b", "t", 0.2), cell("c", "t", 0.3)])
     assert np.array_equal(scores.of(["c", "a"]).values, [[0.3], [0.1]])
+
+
+def test_a_link_ends_with_the_name_as_the_grid_will_decode_it():
+    address, shown = model_link("50%41 #a").split("#", 1)
+    assert address == "/model?model=50%2541%20%23a"
+    assert unquote(shown) == "50%41 #a"
