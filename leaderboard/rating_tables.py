@@ -24,8 +24,8 @@ def rank_text(row: Strength) -> str:
 
 
 def strength_rows(found: Strengths) -> list[dict[str, Any]]:
-    """Return a row a model, strongest first; `note` says why there are no points or no interval."""
-    return [
+    """Return a row a model, strongest first; `note`, where any row needs one, says why there are no points or no interval."""
+    rows = [
         {
             "rank": rank_text(row),
             "model": cell(row.model),
@@ -39,6 +39,7 @@ def strength_rows(found: Strengths) -> list[dict[str, Any]]:
         }
         for row in found.models
     ]
+    return _telling(rows)
 
 
 def strengths_csv(found: Strengths) -> str:
@@ -143,4 +144,11 @@ def rubric_rows(means: Sequence[RubricMean], agreements: Mapping[str, Agreement]
                 "note": "" if known or not isinstance(mean.interval, Absent) else mean.interval.reason,
             }
         )
-    return rows
+    return _telling(rows)
+
+
+def _telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the notes where no row has one."""
+    if any(row["note"] for row in rows):
+        return rows
+    return [{name: value for name, value in row.items() if name != "note"} for row in rows]

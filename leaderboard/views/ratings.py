@@ -23,6 +23,8 @@ from leaderboard.rating_tables import (
 from leaderboard.win_matrix import MOST_MODELS, win_matrix
 
 _TIES = {"half": "half a win each", "davidson": "a probability of their own"}
+#: A longer table scrolls by itself.
+_MOST_ROWS_UNSCROLLED = 18
 
 
 def main() -> None:
@@ -98,14 +100,11 @@ def _strengths(found: Strengths) -> None:
         if len(rows) > MOST_ROWS:
             st.caption(f"The strongest {MOST_ROWS} of {len(rows)} models; the table has all.")
     table = strength_rows(found)
-    if not any(row["note"] for row in table):
-        for row in table:
-            del row["note"]
     st.dataframe(
         table,
         width="stretch",
         hide_index=True,
-        height=min(35 * (len(table) + 1) + 3, 640),
+        height="content" if len(table) <= _MOST_ROWS_UNSCROLLED else 640,
         column_config={"model": st.column_config.TextColumn(pinned=True)},
     )
     st.caption(
