@@ -67,9 +67,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "list",
         "list tasks, groups and suites by name",
         _list,
-        "  evalharness tasks list\n  evalharness tasks list 'demo_*' --json\n",
+        "  evalharness tasks list\n  evalharness tasks list 'mmlu_*'\n  evalharness tasks list --all --json\n",
     )
-    listing.add_argument("pattern", nargs="?", default="*", help="a glob over names (default: all)")
+    listing.add_argument("pattern", nargs="?", help="a glob over names (default: all that belong to no group)")
+    listing.add_argument("--all", action="store_true", help="the members of groups too")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     show = command(
         "show",
@@ -115,7 +116,9 @@ def _list(args: argparse.Namespace) -> int:
     from evalharness.cli.console import stdout_console
 
     library = flags.library(args)
-    names = fnmatch.filter(sorted(library.paths), args.pattern)
+    names = fnmatch.filter(sorted(library.paths), args.pattern or "*")
+    inside = set() if args.pattern or args.all else library.group_members()
+    names = [name for name in names if name not in inside]
     if not names:
         from evalharness.errors import suggest
 
@@ -138,6 +141,11 @@ def _list(args: argparse.Namespace) -> int:
         for row in rows:
             table.add_row(row["name"], row["kind"], row["metric"], row["description"])
         stdout_console().print(table)
+        if inside:
+            print(
+                f"note: {len(inside)} members of groups are left out; name them by a glob, or add --all",
+                file=sys.stderr,
+            )
         for name, earlier in library.overridden.items():
             print(f"note: {library.paths[name]} takes the place of {', '.join(map(str, earlier))}", file=sys.stderr)
     if problems:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,6 +219,24 @@ class TaskLibrary:
         if not collector.tasks:
             raise TaskError.at("--tasks", "no task was selected", "name a task; `evalharness tasks list` shows them")
         return Selection(tuple(collector.tasks.values()), collector.groups, collector.specs)
+
+    def group_members(self) -> set[str]:
+        """Return the names that groups (not suites) hold; only files that look like a group are read as YAML.
+
+        A group that cannot be read has no members here: whoever loads it learns why.
+        """
+        members: set[str] = set()
+        for name, path in self.paths.items():
+            try:
+                if not re.search(rb"^group:", path.read_bytes(), re.MULTILINE):
+                    continue
+                found = self.load(name)
+            except (OSError, TaskError):
+                continue
+            for selector in found.spec.tasks if isinstance(found, LoadedGroup) else ():
+                members.update(fnmatch.filter(self.paths, selector))
+            members.discard(name)
+        return members
 
     def find(self, selector: str) -> Iterator[Loaded]:
         """Yield what one selector means: a YAML path, a name, a folder, or a glob over the names of tasks.

@@ -54,6 +54,20 @@ def test_list_as_json_has_one_object_a_line(here, capsys):
     }
 
 
+def test_a_bare_list_shows_groups_without_their_members(here, capsys):
+    assert main(["tasks", "list", "--json"]) == 0
+    bare = {row["name"] for row in lines(capsys)}
+    assert {"mine", "mmlu", "gsm8k"} <= bare
+    assert not bare & {"my_sums", "my_choice", "mmlu_anatomy", "mmlu_stem"}
+    assert main(["tasks", "list", "--all", "--json"]) == 0
+    assert {"my_sums", "my_choice", "mmlu_anatomy", "mmlu_stem"} <= {row["name"] for row in lines(capsys)}
+
+
+def test_a_bare_list_says_how_many_it_leaves_out(here, capsys):
+    assert main(["tasks", "list"]) == 0
+    assert "members of groups are left out" in capsys.readouterr().err
+
+
 def test_list_tells_of_a_broken_task_and_still_lists_the_others(here, capsys):
     write(here / "tasks", "my_broken", nonsense=1)
     assert main(["tasks", "list", "my_*", "--json"]) == 2
