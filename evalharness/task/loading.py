@@ -234,8 +234,7 @@ class TaskLibrary:
             except (OSError, TaskError):
                 continue
             for selector in found.spec.tasks if isinstance(found, LoadedGroup) else ():
-                members.update(fnmatch.filter(self.paths, selector))
-            members.discard(name)
+                members.update(member for member in fnmatch.filter(self.paths, selector) if member != name)
         return members
 
     def find(self, selector: str) -> Iterator[Loaded]:
