@@ -1,5 +1,6 @@
 # make demo   install into .venv, evaluate the bundled checkpoints on the bundled suite, show the table
 # make test   the whole test suite      make fast   the tests that take seconds      make check   lint, types, structure
+# make bench  the engine beside lm-evaluation-harness's: needs EVALHARNESS_TEST_DATA and EVALHARNESS_PEER_PYTHON
 # make install, make wheel, make clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ RESULTS ?= results
 
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test fast check format install wheel clean
+.PHONY: demo test fast check bench format install wheel clean
 .DEFAULT_GOAL := demo
 
 # One thread: the matrices of these models are too small to share, and a second thread would only wait.
@@ -36,6 +37,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: export OMP_NUM_THREADS := 1
+bench: $(STAMP)
+	$(BIN)/python benchmarks/engine/bench.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .

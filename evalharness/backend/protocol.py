@@ -40,12 +40,14 @@ class ModelIdentity:
 class EngineSettings:
     """What a person may set about how requests are run; none of it may change an answer.
 
-    batch_tokens: padded tokens a batch, None for the device's default. on_event: called with a name and its fields when
+    batch_tokens: padded tokens a batch, None for the device's default. reuses_prefixes: what several rows begin with is
+    computed once; None leaves it to the engine. on_event: called with a name and its fields when
     something happened that belongs on record, such as ``out_of_memory`` halving a batch.
     """
 
     batch_tokens: int | None = None
     on_event: Callable[[str, Mapping[str, Any]], None] = lambda name, fields: None
+    reuses_prefixes: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,9 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import torch
-import transformers
 
 from evalharness.backend.protocol import Backend, EngineSettings, ModelIdentity, TokenCounts
 from evalharness.engine.checkpoint import Checkpoint, Kind, open_checkpoint
@@ -19,8 +17,9 @@ from evalharness.engine.classify import classifier_facts, classify_batch, reads_
 from evalharness.engine.compress import compress_batch
 from evalharness.engine.decode import Continuation, generate_batch
 from evalharness.engine.encode import CompressJob, Encoder, GenerateJob, ScoreJob
-from evalharness.engine.fingerprint import text_fingerprint, tokenizer_fingerprint, weight_facts, weight_files
-from evalharness.engine.load import LoadedModel, load_model
+from evalharness.engine.identity import identify, weights_of
+from evalharness.engine.load import LoadedModel, is_out_of_memory, load_model
+from evalharness.engine.packed_model import PackedModel, open_packed
 from evalharness.engine.pairs import ClassifyJob
 from evalharness.engine.plan import (
     Batch,
@@ -37,6 +36,7 @@ from evalharness.engine.plan import (
 )
 from evalharness.engine.respond import classify_response, compress_response, generate_response, score_response
 from evalharness.engine.score import QueryScore, score_batch
+from evalharness.engine.score_packs import score_within_memory
 from evalharness.errors import EngineError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
@@ -53,6 +53,8 @@ from evalharness.request import (
 
 _DEFAULT_BATCH_TOKENS = {"cuda": 32768}
 _DEFAULT_BATCH_TOKENS_ELSEWHERE = 4096
+#: Tokens of one forward: enough for full speed of the CPU's matrix products, few enough that its tensors stay small.
+_DEFAULT_PACK_TOKENS = 1024
 #: A row of compression counts for at least this many tokens: each holds several tables of the whole vocabulary, however short.
 _LEAST_COMPRESS_WIDTH = 128
 
@@ -84,13 +86,19 @@ class TransformersBackend:
         self._loaded: LoadedModel | None = None
         self._counters: defaultdict[str, float] = defaultdict(float)
         self._identity: ModelIdentity | None = None
+        self._packed: PackedModel | str | None = None
+        self._most_pack_tokens = 1 << 30  # tokens a pack may have, lowered when memory runs out
         self._most_tokens = math.inf  # padded tokens a batch may have, lowered when memory runs out
         self.capabilities: frozenset[type] = _CAPABILITIES[self._checkpoint.kind]
 
     def identity(self) -> ModelIdentity:
         """Say which model this is; reads headers of the weight files, not the weights."""
         if self._identity is None:
-            self._identity = self._identify()
+            files = weights_of(self._checkpoint)
+            if not files:  # a hub id whose weights are not in the cache yet
+                self._model()
+                files = weights_of(self._checkpoint)
+            self._identity = identify(self._checkpoint, files, self._batch_tokens())
         return self._identity
 
     def run(self, requests: Sequence[Request], answered: Collection[RequestKey] = ()) -> Iterator[Response]:
@@ -150,9 +158,9 @@ class TransformersBackend:
     def close(self) -> None:
         """Free the device."""
         self._loaded = None
+        self._packed = None
         gc.collect()
-        if self._checkpoint.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._free_cache()
 
     # The four kinds of work.
 
@@ -161,17 +169,41 @@ class TransformersBackend:
         job_of = {job.request.key: job for job in jobs}
         waiting = {key: len({place.row for place in found}) for key, found in places.items()}
         answers: dict[int, list[QueryScore] | str] = {}
-        for batch in batches(rows, budget_tokens=self._batch_tokens(), width=lambda row: row.width):
-            if is_answered(batch.rows, done):
-                continue
-            for index, answer in self._run_batch(batch, score_batch):
-                answers[index] = answer
-                self._counters["prompt_tokens"] += rows[index].width
-                self._counters["scored_tokens"] += sum(len(targets) for _, targets in rows[index].queries)
-                for key in rows[index].keys:
-                    waiting[key] -= 1
-                    if not waiting[key] and key not in done:
-                        yield score_response(job_of[key], places[key], answers)
+        for index, answer in self._score_rows(rows, done):
+            answers[index] = answer
+            self._counters["prompt_tokens"] += rows[index].width
+            self._counters["scored_tokens"] += sum(len(targets) for _, targets in rows[index].queries)
+            for key in rows[index].keys:
+                waiting[key] -= 1
+                if not waiting[key] and key not in done:
+                    yield score_response(job_of[key], places[key], answers)
+
+    def _score_rows(
+        self, rows: Sequence[ScoreRow], done: frozenset[RequestKey]
+    ) -> Iterator[tuple[int, list[QueryScore] | str]]:
+        """Score rows in packs where the model can be asked packs, the others in padded batches."""
+        if is_answered(rows, done):
+            return
+        model = self._packed_model()
+        fitting = [i for i, row in enumerate(rows) if model is not None and row.width <= model.longest_tokens]
+        others = sorted(set(range(len(rows))) - set(fitting))
+        if model is not None and fitting:
+            asked = [rows[i] for i in fitting]
+            left = {i for i, row in enumerate(asked) if not is_answered([row], done)}
+            for i, scores in score_within_memory(
+                model, asked, frozenset(left), self._pack_tokens(), self._counters, self._note_small_packs
+            ):
+                left.discard(i)
+                yield fitting[i], scores
+            # What gave no finite number, or did not fit, is asked once more, a row at a time: no other row's bits change.
+            for i in sorted(left):
+                yield from self._run_batch(Batch((fitting[i],), (asked[i],)), score_batch)
+        for batch in batches(
+            [rows[i] for i in others], budget_tokens=self._batch_tokens(), width=lambda row: row.width
+        ):
+            if not is_answered(batch.rows, done):
+                named = Batch(tuple(others[i] for i in batch.indices), batch.rows)
+                yield from self._run_batch(named, score_batch)
 
     def _generate(self, jobs: Sequence[GenerateJob], done: frozenset[RequestKey]) -> Iterator[Response]:
         if not jobs:
@@ -266,6 +298,7 @@ class TransformersBackend:
             self._counters["device_seconds"] += time.perf_counter() - began
             if results is not None:
                 self._counters["batches"] += 1
+                self._counters["computed_tokens"] += n_tokens
                 yield from zip((index for index, _ in part), results, strict=True)
                 continue
             self._note_out_of_memory(len(part), n_tokens)
@@ -278,10 +311,19 @@ class TransformersBackend:
         self._counters["out_of_memory"] += 1
         if n_rows > 1:
             self._most_tokens = min(self._most_tokens, n_tokens / 2)
+        self._free_cache()
+        self._settings.on_event("out_of_memory", {"rows": n_rows, "padded_tokens": n_tokens, "next_rows": n_rows // 2})
+
+    def _note_small_packs(self, n_tokens: int, next_tokens: int) -> None:
+        self._counters["out_of_memory"] += 1
+        self._most_pack_tokens = min(self._most_pack_tokens, next_tokens)
+        self._free_cache()
+        self._settings.on_event("out_of_memory", {"pack_tokens": n_tokens, "next_pack_tokens": next_tokens})
+
+    def _free_cache(self) -> None:
         if self._checkpoint.device.type == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
-        self._settings.on_event("out_of_memory", {"rows": n_rows, "padded_tokens": n_tokens, "next_rows": n_rows // 2})
 
     # What is read once.
 
@@ -292,69 +334,24 @@ class TransformersBackend:
             self._counters["load_seconds"] += time.perf_counter() - began
         return self._loaded
 
+    def _packed_model(self) -> PackedModel | None:
+        """Return the model on the packed path; None, and an event with the reason, where it cannot be asked packs."""
+        if self._packed is None:
+            reuses = self._settings.reuses_prefixes
+            if reuses is None:
+                reuses = self._checkpoint.device.type == "cpu"  # measured and proven there
+            self._packed = open_packed(self._model()) if reuses else "prefixes are not to be reused"
+            self._counters["packed"] = float(isinstance(self._packed, PackedModel))
+            if isinstance(self._packed, str):
+                self._settings.on_event("padded_batches", {"reason": self._packed})
+        return self._packed if isinstance(self._packed, PackedModel) else None
+
+    def _pack_tokens(self) -> int:
+        return min(self._settings.batch_tokens or _DEFAULT_PACK_TOKENS, self._most_pack_tokens)
+
     def _batch_tokens(self) -> int:
         default = _DEFAULT_BATCH_TOKENS.get(self._checkpoint.device.type, _DEFAULT_BATCH_TOKENS_ELSEWHERE)
         return self._settings.batch_tokens or default
-
-    def _identify(self) -> ModelIdentity:
-        checkpoint, spec = self._checkpoint, self._spec
-        files = weight_files(checkpoint.folder, allow_pickle=spec.allow_pickle) if checkpoint.folder else []
-        if not files:  # a hub id whose weights are not in the cache yet
-            self._model()
-            files = weight_files(checkpoint.folder, allow_pickle=spec.allow_pickle) if checkpoint.folder else []
-        facts = weight_facts(files) if files else None
-        stated = spec.dtype if spec.dtype != "auto" else getattr(checkpoint.config, "dtype", None)
-        stated = stated or (facts.dtype if facts else None)
-        return ModelIdentity(
-            name=spec.name,
-            backend=spec.backend,
-            path=spec.path,
-            revision=getattr(checkpoint.config, "_commit_hash", None) or spec.revision,
-            architecture=checkpoint.kind,
-            model_type=checkpoint.config.model_type,
-            dtype=str(stated).removeprefix("torch.") if stated is not None else None,
-            device=device_name(checkpoint.device),
-            n_parameters=facts.n_parameters if facts else None,
-            vocabulary_size=len(checkpoint.tokenizer),
-            context_tokens=checkpoint.context_tokens,
-            weights=facts.fingerprint if facts else None,
-            tokenizer=tokenizer_fingerprint(
-                checkpoint.tokenizer, Path(spec.tokenizer) if spec.tokenizer else checkpoint.folder
-            ),
-            chat_template=None if checkpoint.template is None else text_fingerprint(checkpoint.template),
-            adapter=_adapter_fingerprint(spec),
-            extra={
-                "batch_tokens": self._batch_tokens(),
-                "quantisation": spec.quantisation,
-                "trust_remote_code": spec.trust_remote_code,
-                "allow_pickle": spec.allow_pickle,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "threads": torch.get_num_threads(),
-                **classifier_facts(checkpoint),
-            },
-        )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Say whether an error means that the device's memory did not suffice; the CPU's allocator raises a plain one."""
-    message = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in message or "can't allocate memory" in message
-
-
-def device_name(device: torch.device) -> str:
-    """Name a device, with the accelerator's model where there is one."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def _adapter_fingerprint(spec: ModelSpec) -> str | None:
-    """Fingerprint a local adapter's weights; a hub adapter is named by its id."""
-    if spec.adapter is None:
-        return None
-    folder = Path(spec.adapter).expanduser()
-    if not folder.is_dir():
-        return spec.adapter
-    return weight_facts(weight_files(folder, allow_pickle=spec.allow_pickle)).fingerprint
 
 
 def _refuse_duplicates(requests: Sequence[Request]) -> None:

@@ -191,3 +191,9 @@ def _prepends_tokens(model: Any) -> bool:
     """Say whether an adapter puts learned tokens before the input (prompt tuning), which shifts the logits' positions."""
     active = getattr(model, "active_peft_config", None)
     return bool(getattr(active, "is_prompt_learning", False))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error means that the device's memory did not suffice; the CPU's allocator raises a plain one."""
+    message = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in message or "can't allocate memory" in message

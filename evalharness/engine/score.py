@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from evalharness.engine.load import LoadedModel
 from evalharness.engine.plan import ScoreRow
 from evalharness.engine.texts import Ids
 
-#: Elements of a float32 logit chunk, 128 MB: bounds the copy that the upcast makes.
-_CHUNK_ELEMENTS = 1 << 25
+#: Elements of a chunk of logits: at 24 MB of float32, the allocator hands out the same pages again and again.
+_CHUNK_ELEMENTS = 6 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,45 @@ def _log_softmax(
     logits, columns = _logits(loaded, rows, positions)
     b = torch.tensor([row for row, _ in spots], device=logits.device)
     column = torch.tensor(columns, device=logits.device)
-    spot = torch.tensor(spot_of, device=logits.device)
-    target = torch.tensor(targets, device=logits.device)
-    greatest = torch.empty(len(spots), dtype=torch.float32, device=logits.device)
-    log_sum = torch.empty_like(greatest)
-    best = torch.empty(len(spots), dtype=torch.long, device=logits.device)
-    step = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
-    for start in range(0, len(spots), step):
-        part = slice(start, start + step)
-        chunk = logits[b[part], column[part]].float()
-        greatest[part], best[part] = chunk.max(-1)
-        log_sum[part] = (chunk - greatest[part, None]).exp().sum(-1).log()
-    chosen = logits[b[spot], column[spot], target].float()
-    # The greatest logit is taken out before the sum and in float64: float32 cannot hold a logsumexp near 100 to 1e-6.
-    logprobs = (chosen.cpu().double() - greatest[spot].cpu().double()) - log_sum[spot].cpu().double()
-    return logprobs.tolist(), (best[spot] == target).tolist()
+    return target_logprobs(lambda part: logits[b[part], column[part]], len(spots), spot_of, targets, logits.shape[-1])
+
+
+def target_logprobs(
+    logits_of: Callable[[slice], torch.Tensor], n_spots: int, spot_of: Sequence[int], targets: Sequence[int], width: int
+) -> tuple[list[float], list[bool]]:
+    """Return the log-probability of each target, in float64, and whether it is the first of the greatest logits.
+
+    logits_of gives the (K, width) logits of a slice of the spots, which may be overwritten; spot_of says at which spot each
+    target is predicted.
+    """
+    step = max(1, _CHUNK_ELEMENTS // width)
+    order = np.argsort(np.asarray(spot_of), kind="stable")
+    spots, wanted = np.asarray(spot_of)[order], np.asarray(targets)[order]
+    logprobs = np.empty(len(spots))
+    is_best = np.empty(len(spots), dtype=bool)
+    for start in range(0, n_spots, step):
+        begin, end = np.searchsorted(spots, [start, start + step])
+        chunk = logits_of(slice(start, min(start + step, n_spots))).float()
+        row = torch.from_numpy(spots[begin:end] - start).to(chunk.device)
+        target = torch.from_numpy(wanted[begin:end]).to(chunk.device)
+        greatest = chunk.amax(-1)
+        chosen = chunk[row, target]
+        is_best[order[begin:end]] = _first_of_greatest(chunk, row, target, chosen == greatest[row])
+        log_sum = chunk.sub_(greatest[:, None]).exp_().sum(-1).log_()
+        # The greatest logit is taken out before the sum and in float64: float32 cannot hold a logsumexp near 100 to 1e-6.
+        difference = (chosen.cpu().double() - greatest[row].cpu().double()) - log_sum[row].cpu().double()
+        logprobs[order[begin:end]] = difference.numpy()
+    return logprobs.tolist(), is_best.tolist()
+
+
+def _first_of_greatest(
+    logits: torch.Tensor, row: torch.Tensor, target: torch.Tensor, is_greatest: torch.Tensor
+) -> np.ndarray:
+    """Say which targets are the argmax; where several logits are the greatest, that is the first of them."""
+    found = is_greatest.nonzero().squeeze(-1)
+    first = logits[row[found]].argmax(-1)
+    is_greatest[found] = first == target[found]
+    return is_greatest.cpu().numpy()
 
 
 def _logits(loaded: LoadedModel, rows: Sequence[ScoreRow], positions: list[int]) -> tuple[torch.Tensor, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def open_model(checkpoints: dict[str, Path]) -> Callable[..., TransformersBacken
     """Open a backend on a checkpoint: open_model("llama", batch_tokens=64, chat_template="own")."""
 
     def opener(name: str, *, batch_tokens: int | None = None, on_event: Any = None, **spec: Any) -> TransformersBackend:
-        settings = EngineSettings(batch_tokens, on_event) if on_event else EngineSettings(batch_tokens)
+        reuse = spec.pop("reuses_prefixes", None)
+        settings = EngineSettings(batch_tokens, reuses_prefixes=reuse)
+        settings = replace(settings, on_event=on_event) if on_event else settings
         path = spec.pop("path", None) or str(checkpoints[name])
         return TransformersBackend(ModelSpec(name=name, path=path, device="cpu", **spec), settings)
 

@@ -1,0 +1,211 @@
+"""A decoder that answers packs, where a test at its start finds that it gives the same numbers as a plain forward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evalharness.engine.load import LoadedModel
+from evalharness.engine.packed import (
+    KeptStem,
+    PackLayout,
+    UnsupportedAttention,
+    configs_of,
+    pack_inputs,
+    pack_layout,
+    packed,
+)
+from evalharness.engine.plan import ScoreRow
+from evalharness.engine.prefix import Pack, PackLimits, plan_packs
+from evalharness.engine.score import target_logprobs
+from evalharness.engine.texts import Ids
+
+#: Largest difference from a plain forward that the test lets pass, as a share of the largest logit. Wrong masks and positions
+#: make differences of the order of one.
+_TOLERANCE = {torch.float32: 2e-4, torch.float16: 2e-2, torch.bfloat16: 6e-2}
+#: Elements of the logits of a pack where the model's own forward has to make them all at once.
+_LOGIT_ELEMENTS = 1 << 26
+_LEAST_PACK_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PackedModel:
+    """A decoder on the packed path.
+
+    body: makes hidden states of ids. head: makes logits of them, None where the whole model has to. longest_tokens: rows of
+    more tokens have to be answered otherwise (a sliding window).
+    """
+
+    loaded: LoadedModel
+    model: Any
+    body: Any
+    head: Any
+    configs: list[Any]
+    longest_tokens: float
+
+    def most_pack_tokens(self) -> float:
+        """Bound the tokens of a pack: without a head of its own, a model makes all logits of a pack at once."""
+        if self.head is not None:
+            return math.inf
+        vocabulary = int(self.model.config.get_text_config().vocab_size)
+        return max(_LEAST_PACK_TOKENS, _LOGIT_ELEMENTS // vocabulary)
+
+    def score(
+        self, pack: Pack, rows: Sequence[ScoreRow], stems: dict[int, KeptStem]
+    ) -> list[tuple[int, int, float, bool]]:
+        """Compute a pack; returns (row, query, log-probability, is greedy) of each target that it predicts.
+
+        stems: keys and values by stem, which this pack reads, adds to and frees.
+        """
+        spots: dict[int, int] = {}
+        spot_of: list[int] = []
+        targets: list[int] = []
+        askers: list[tuple[int, int]] = []
+        at = 0
+        for block in pack.blocks:
+            for read in block.reads:
+                spot_of += [spots.setdefault(at + offset, len(spots)) for offset in read.offsets]
+                targets += rows[read.row].queries[read.query][1][read.first : read.first + len(read.offsets)]
+                askers += [(read.row, read.query)] * len(read.offsets)
+            at += len(block.ids)
+        with torch.inference_mode():
+            states = self._states(pack, list(spots), stems)
+            logprobs: list[float] = []
+            is_best: list[bool] = []
+            if spots:
+                width = states.shape[-1] if self.head is None else self.head.weight.shape[0]
+                logprobs, is_best = target_logprobs(
+                    lambda part: states[part] if self.head is None else self.head(states[part]),
+                    len(spots),
+                    spot_of,
+                    targets,
+                    width,
+                )
+        for stem in pack.frees:
+            stems.pop(stem, None)
+        return [(*asker, logprob, best) for asker, logprob, best in zip(askers, logprobs, is_best, strict=True)]
+
+    def _states(self, pack: Pack, places: list[int], stems: dict[int, KeptStem]) -> torch.Tensor:
+        """Return what the head reads at `places`, (K, D); without a head of its own, the logits there, (K, V)."""
+        device = self.loaded.device
+        layout = pack_layout(pack, stems, dtype=self.model.dtype, device=device)
+        where = torch.tensor(places, dtype=torch.long, device=device)
+        arguments = {**pack_inputs(pack, device), "use_cache": False}
+        with packed(self.configs, layout):
+            states: torch.Tensor
+            if self.head is not None or not places:
+                states = self.body(**arguments).last_hidden_state[0][where]
+            elif self.loaded.keeps_logits:
+                states = self.model(**arguments, logits_to_keep=where).logits[0]
+            else:
+                states = self.model(**arguments).logits[0][where]
+        _require_use(layout)
+        return states
+
+
+def _require_use(layout: PackLayout) -> None:
+    if not layout.calls:
+        raise UnsupportedAttention("attention that is not called through transformers' interface")
+
+
+def open_packed(loaded: LoadedModel) -> PackedModel | str:
+    """Test whether a model can be asked packs; returns why not where it cannot."""
+    model = loaded.model.get_base_model() if hasattr(loaded.model, "get_base_model") else loaded.model
+    if loaded.kind != "decoder" or loaded.prepends_tokens or loaded.refuses_left_padding:
+        return f"{loaded.kind} of a kind that packs are not made for"
+    config = model.config.get_text_config()
+    reason = _static_reason(config, loaded)
+    if reason:
+        return reason
+    body = getattr(model, "base_model", model)
+    candidate = PackedModel(loaded, model, body, None, configs_of(model), _window(config))
+    try:
+        head = model.get_output_embeddings()
+        if body is not model and isinstance(head, torch.nn.Module) and _is_all_behind(model, body, head, loaded):
+            candidate = PackedModel(loaded, model, body, head, candidate.configs, candidate.longest_tokens)
+        difference = _greatest_difference(candidate)
+    except UnsupportedAttention as strange:
+        return str(strange)
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    tolerance = _TOLERANCE.get(model.dtype, 0.0)
+    return (
+        candidate if difference <= tolerance else f"packs differ from a plain forward by {difference:.1e} of the logits"
+    )
+
+
+def _static_reason(config: Any, loaded: LoadedModel) -> str | None:
+    """Say what a config announces that a short test could miss."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if kinds - {"full_attention", "sliding_attention"}:
+        return f"layers of {', '.join(sorted(kinds - {'full_attention', 'sliding_attention'}))}"
+    if getattr(config, "attention_chunk_size", None):
+        return "chunked attention"
+    for value in _nested(getattr(config, "rope_parameters", None) or {}):
+        if value in ("dynamic", "longrope"):
+            return f"{value} positions, which depend on the longest row"
+    if "position_ids" not in loaded.parameters:
+        return "no position_ids"
+    return None
+
+
+def _nested(value: Any) -> list[Any]:
+    return [leaf for inner in value.values() for leaf in _nested(inner)] if isinstance(value, dict) else [value]
+
+
+def _window(config: Any) -> float:
+    """Find the shortest sliding window: up to its length, sliding attention is plain causal attention."""
+    found = [getattr(config, name, None) for name in ("sliding_window", "window_size", "attention_window_size")]
+    windows = [value for value in found if isinstance(value, int) and value > 0]
+    return min(windows, default=math.inf)
+
+
+def _is_all_behind(model: Any, body: Any, head: Any, loaded: LoadedModel) -> bool:
+    """Say whether the model's logits are, to the last bit, its head's output on its body's states: no cap, no scale."""
+    ids = torch.tensor([_test_rows(model)[0]], device=loaded.device)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits
+        return torch.equal(head(body(input_ids=ids, use_cache=False).last_hidden_state), logits)
+
+
+def _test_rows(model: Any) -> list[Ids]:
+    """Make rows that share beginnings of several lengths, of ids drawn with a fixed seed."""
+    config = model.config.get_text_config()
+    stream = torch.Generator().manual_seed(5)
+    draw = torch.randint(min(8, config.vocab_size - 1), config.vocab_size, (96,), generator=stream).tolist()
+    longest = int(min(48, _window(config)))
+    stems = [draw[:24], draw[:24] + draw[24:30], draw[:24] + draw[30:33], draw[40:52], draw[40:44]]
+    rows = [Ids("i", (stem + draw[52 + 3 * i : 52 + 3 * i + 9])[:longest]) for i, stem in enumerate(stems)]
+    return [*rows, Ids("i", (stems[1] + draw[80:82])[:longest]), Ids("i", stems[1][:longest]), Ids("i", draw[90:91])]
+
+
+def _greatest_difference(candidate: PackedModel) -> float:
+    """Compare packs with one plain row at a time, at every position: the greatest difference over the greatest logit."""
+    lines = list({line.tobytes(): line for line in _test_rows(candidate.model)}.values())
+    device = candidate.loaded.device
+    rows = [ScoreRow(Ids("i"), line, [(at, line[at : at + 1]) for at in range(len(line))]) for line in lines]
+    limits = PackLimits(pack_tokens=40, block_tokens=16, merged_tokens=8, stem_tokens=4, kept_tokens=24)
+    found: dict[tuple[int, int], float] = {}
+    stems: dict[int, KeptStem] = {}
+    for pack in plan_packs(lines, [[(at, 1) for at in range(len(line))] for line in lines], limits):
+        found.update({(row, query): logprob for row, query, logprob, _ in candidate.score(pack, rows, stems)})
+    greatest = largest = 0.0
+    for r, line in enumerate(lines):
+        ids = torch.tensor([line.tolist()], device=device)
+        with torch.inference_mode():
+            logits = candidate.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0]
+        largest = max(largest, float(logits.float().abs().max()))
+        want = torch.log_softmax(logits.double(), -1)[torch.arange(len(line)), ids[0]].tolist()
+        # NaN is no number to compare by: a model that gives it here gives it as the difference.
+        greatest = max([greatest, *(abs(found[r, at] - want[at]) for at in range(len(line)))], key=_nan_first)
+    return greatest / max(largest, 1.0)
+
+
+def _nan_first(value: float) -> float:
+    return math.inf if math.isnan(value) else value
