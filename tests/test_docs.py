@@ -88,6 +88,14 @@ def test_every_metric_and_filter_stands_in_the_page_on_tasks():
     assert not missing, f"add to the tables of docs/tasks.md: {missing}"
 
 
+def test_every_metric_was_compared_with_its_reference():
+    page = (ROOT / "docs/metrics.md").read_text()
+    table = page.partition("<!-- parity table: begin -->")[2].partition("<!-- parity table: end -->")[0]
+    compared = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    missing = sorted(set(METRICS) - compared)
+    assert not missing, f"add rows to benchmarks/parity/rows, and run benchmarks/parity/metrics.py --write: {missing}"
+
+
 def test_every_parameter_of_metrics_and_filters_stands_in_the_page_on_tasks():
     import dataclasses
 

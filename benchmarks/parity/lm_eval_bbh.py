@@ -35,9 +35,9 @@ def main() -> int:
         work = Workload(pairs, args.data, args.model.resolve(), Path(name), args.limit)
         work.write_tasks()
         ours = run_ours(work)
-        passes = _passes(work, args.peer_batch_size)
+        passes = peer_passes(work, args.peer_batch_size)
         peer = run_peer(args.peer_python, work.folder, passes, args.limit)
-    compared = [_compare(pair, ours, peer) for pair in pairs]
+    compared = [compare_pair(pair, ours, peer) for pair in pairs]
     report = _report(args, ours, peer, compared)
     print(table(report))
     for each in compared:
@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _passes(work: Workload, batch_size: int) -> list[dict[str, Any]]:
+def peer_passes(work: Workload, batch_size: int) -> list[dict[str, Any]]:
     """Return lm-eval's passes: as it is, and the whole texts again without a BOS token of the tokenizer's.
 
     lm-eval puts BOS before a whole text and then scores the BOS that the tokenizer adds too: P(BOS | BOS), which is no
@@ -75,7 +75,8 @@ def _passes(work: Workload, batch_size: int) -> list[dict[str, Any]]:
     return passes
 
 
-def _compare(pair: TaskPair, ours: OurRun, peer: Mapping[str, Any]) -> TaskComparison:
+def compare_pair(pair: TaskPair, ours: OurRun, peer: Mapping[str, Any]) -> TaskComparison:
+    """Compare a task; a whole text is compared with the pass that scores no BOS."""
     label = "without_bos" if pair.kind == "perplexity" else "default"
     return compare_task(pair, ours.record, ours.samples[pair.name], ours.requests[pair.name], peer["passes"][label])
 
