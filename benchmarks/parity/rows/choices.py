@@ -56,6 +56,9 @@ def choices(data: Path) -> Iterator[Row]:
         yield Row("top_k_accuracy", f"k={k}", name, ours("top_k_accuracy", {"k": k}, samples), expected, by)
     expected = metrics.brier_score_loss(correct, probability, labels=[0, 1, 2], scale_by_half=False)
     yield Row("brier", "", name, ours("brier", {}, samples), expected, by)
+    expected = float(probability[np.arange(len(targets)), correct].mean())
+    mine = ours("correct_probability", {}, samples)
+    yield Row("correct_probability", "", name, mine, expected, "softmax in numpy")
     confidence, right = probability.max(axis=1), taken == correct
     share, mean = calibration_curve(right, confidence, n_bins=15)
     weights = np.histogram(confidence, np.linspace(0, 1, 16))[0]
