@@ -33,7 +33,9 @@ def main() -> None:
         )
         for page in PAGES
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    st.set_page_config(page_title=f"{page.title} · evalharness")
+    page.run()
 
 
 main()

@@ -295,7 +295,7 @@ def decode_record(data: bytes, where: object) -> RunRecord:
     where: named in errors. Raises StoreError when the bytes are not a record, or one of a newer version.
     """
     try:
-        raw = from_json(data, allow_inf_nan=False)
+        raw = from_json(data, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise StoreError.at(where, f"not JSON: {error}", "the file is damaged; run the evaluation again") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None

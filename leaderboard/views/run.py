@@ -54,8 +54,8 @@ def _draw(run: IndexedRun, record: RunRecord) -> None:
         width="stretch",
         column_config={"samples": st.column_config.LinkColumn(display_text="look")},
     )
-    block("To make this run again", reproduction(record), key="command", language="bash")
-    st.caption("`evalharness runs reproduce` says beside it what has changed since.")
+    block("To make this run again", reproduction(record), key="command")
+    st.caption("evalharness runs reproduce says beside it what has changed since.")
     left, right = st.columns(2)
     facts = fact_rows(record)
     for column, names in ((left, ("Model", "Settings")), (right, ("Code and libraries", "Machine"))):
