@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -37,6 +38,8 @@ from evalharness.engine.plan import (
 from evalharness.engine.respond import classify_response, compress_response, generate_response, score_response
 from evalharness.engine.score import QueryScore, score_batch
 from evalharness.engine.score_packs import score_within_memory
+from evalharness.engine.waves import WaveLimits, plan_waves
+from evalharness.engine.write import WaveWriter, can_be_written
 from evalharness.errors import EngineError
 from evalharness.model.spec import ModelSpec
 from evalharness.request import (
@@ -206,10 +209,30 @@ class TransformersBackend:
                 yield from self._run_batch(named, score_batch)
 
     def _generate(self, jobs: Sequence[GenerateJob], done: frozenset[RequestKey]) -> Iterator[Response]:
-        if not jobs:
-            return
-        tokenizer = self._checkpoint.tokenizer
         job_of = {job.request.key: job for job in jobs}
+        rows = generate_rows(jobs)
+        for index, answer in self._generate_rows(rows, done):
+            row = rows[index]
+            self._counters["prompt_tokens"] += len(row.job.ids)
+            self._counters["generated_tokens"] += len(answer.ids) if isinstance(answer, Continuation) else 0
+            # Prompts that were cut to the same tokens share a row, yet each has its own count of what was cut.
+            yield from (generate_response(job_of[key], answer) for key in row.keys if key not in done)
+
+    def _generate_rows(
+        self, rows: Sequence[GenerateRow], done: frozenset[RequestKey]
+    ) -> Iterator[tuple[int, Continuation | str | None]]:
+        """Write rows in slots where the model can be asked packs, the others in padded batches."""
+        if is_answered(rows, done):
+            return
+        model = self._packed_model()
+        fitting = [i for i, row in enumerate(rows) if model is not None and can_be_written(row, model.longest_tokens)]
+        others = sorted(set(range(len(rows))) - set(fitting))
+        if model is not None and fitting:
+            left = {i for i in fitting if not is_answered([rows[i]], done)}
+            for index, answer in self._write(model, rows, fitting, left):
+                left.discard(index)
+                yield index, answer
+            others = sorted({*others, *left})
         equal_lengths = self._model().refuses_left_padding
 
         def group(row: GenerateRow) -> tuple[int, ...]:
@@ -217,19 +240,31 @@ class TransformersBackend:
             # With equal max_new_tokens, padded rows stay within the context as each row does alone.
             return decoding.beams, decoding.max_new_tokens, len(row.job.ids) if equal_lengths else 0
 
-        plan = batches(
-            generate_rows(jobs), budget_tokens=self._batch_tokens(), width=lambda row: row.width, group=group
-        )
-        for batch in plan:
-            if is_answered(batch.rows, done):
+        chosen = [rows[i] for i in others]
+        for batch in batches(chosen, budget_tokens=self._batch_tokens(), width=lambda row: row.width, group=group):
+            if not is_answered(batch.rows, done):
+                named = Batch(tuple(others[i] for i in batch.indices), batch.rows)
+                yield from self._run_batch(
+                    named, lambda loaded, part: generate_batch(loaded, self._checkpoint.tokenizer, part)
+                )
+
+    def _write(
+        self, model: PackedModel, rows: Sequence[GenerateRow], fitting: Sequence[int], wanted: Collection[int]
+    ) -> Iterator[tuple[int, Continuation | None]]:
+        """Write rows wave by wave; the rest of a wave that runs out of memory is left out."""
+        prompts = [rows[i].job.ids for i in fitting]
+        new_tokens = [rows[i].job.request.decoding.max_new_tokens for i in fitting]
+        for wave in plan_waves(prompts, new_tokens, WaveLimits()):
+            if not any(fitting[i] in wanted for i in wave.rows):
                 continue
-            row_of = dict(zip(batch.indices, batch.rows, strict=True))
-            for index, answer in self._run_batch(batch, lambda model, part: generate_batch(model, tokenizer, part)):
-                row = row_of[index]
-                self._counters["prompt_tokens"] += len(row.job.ids)
-                self._counters["generated_tokens"] += len(answer.ids) if isinstance(answer, Continuation) else 0
-                # Prompts that were cut to the same tokens share a row, yet each has its own count of what was cut.
-                yield from (generate_response(job_of[key], answer) for key in row.keys if key not in done)
+            named = replace(wave, rows=tuple(fitting[i] for i in wave.rows))
+            writer = WaveWriter(model, self._checkpoint.tokenizer, rows, named, self._counters)
+            try:
+                yield from writer.write(self._pack_tokens())
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                if not is_out_of_memory(error):
+                    raise
+                self._note_small_packs(self._pack_tokens(), self._pack_tokens())
 
     def _compress(self, jobs: Sequence[CompressJob], done: frozenset[RequestKey]) -> Iterator[Response]:
         rows, places = compress_rows(jobs)

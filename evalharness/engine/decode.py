@@ -16,7 +16,7 @@ from evalharness.engine.score import padded
 from evalharness.request import Decoding
 
 #: Tokens decoded beyond a stop string's bytes: a first piece of a cut character, special tokens that decode to nothing.
-_SLACK_TOKENS = 8
+SLACK_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def generate_batch(loaded: LoadedModel, tokenizer: Any, rows: Sequence[GenerateR
     lengths = [len(row.job.ids) if on_left else 1 for row in rows]
     kept = loaded.model.generation_config
     chooser = _Chooser(decodings, [row.job.request.seed for row in rows], start, lengths)
-    stopper = _Stopper(tokenizer, [decoding.stop for decoding in decodings], start, chooser, _end_ids(kept))
+    stopper = _Stopper(tokenizer, [decoding.stop for decoding in decodings], start, chooser, end_ids_of(kept))
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=decodings[0].max_new_tokens,
         num_beams=decodings[0].beams,
@@ -60,16 +60,16 @@ def generate_batch(loaded: LoadedModel, tokenizer: Any, rows: Sequence[GenerateR
     lines = output[:, start:].tolist()
     broken = chooser.broken.tolist()
     return [
-        None if broken[b] else _continuation(tokenizer, line, decodings[b], _end_ids(kept))
+        None if broken[b] else continuation_of(tokenizer, line, decodings[b], end_ids_of(kept))
         for b, line in enumerate(lines)
     ]
 
 
-def _continuation(tokenizer: Any, line: list[int], decoding: Decoding, end_ids: frozenset[int]) -> Continuation:
+def continuation_of(tokenizer: Any, line: list[int], decoding: Decoding, end_ids: frozenset[int]) -> Continuation:
     """Cut a generated line, padded on its right, at its end token, stop string or length."""
     end = next((i + 1 for i, token in enumerate(line) if token in end_ids), None)
     ids = line[:end] if end is not None else line
-    text = _text(tokenizer, ids)
+    text = text_of(tokenizer, ids)
     first = first_stop(text, decoding.stop)
     if first is None:
         return Continuation(text, tuple(ids), "eos" if end is not None else "length")
@@ -85,7 +85,7 @@ def _tokens_until_stop(tokenizer: Any, ids: Sequence[int], stop: tuple[str, ...]
     low, high = 1, len(ids)
     while low < high:
         middle = (low + high) // 2
-        if first_stop(_text(tokenizer, ids[:middle]), stop) is None:
+        if first_stop(text_of(tokenizer, ids[:middle]), stop) is None:
             low = middle + 1
         else:
             high = middle
@@ -98,11 +98,13 @@ def first_stop(text: str, stop: Sequence[str]) -> int | None:
     return min(found, default=None)
 
 
-def _text(tokenizer: Any, ids: Sequence[int]) -> str:
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Decode ids as they stand, without special tokens."""
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _end_ids(settings: Any) -> frozenset[int]:
+def end_ids_of(settings: Any) -> frozenset[int]:
+    """Return the tokens that end a text, by a model's generation config."""
     eos = settings.eos_token_id
     if eos is None:
         return frozenset()
@@ -177,7 +179,7 @@ class _Stopper(StoppingCriteria):
         self._chooser = chooser
         self._end_ids = end_ids
         # Every token but a special one decodes to at least one byte, so that a stop string of n bytes ends within n tokens.
-        self._tails = [max((len(string.encode()) for string in stop), default=0) + _SLACK_TOKENS for stop in stops]
+        self._tails = [max((len(string.encode()) for string in stop), default=0) + SLACK_TOKENS for stop in stops]
         self._done: set[int] = set()
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **unused: Any) -> torch.Tensor:
@@ -195,4 +197,4 @@ class _Stopper(StoppingCriteria):
         if line[-1] in self._end_ids:
             return n_beams == 1  # in a beam search, generate() itself decides about finished beams
         stop = self._stops[request]
-        return bool(stop) and first_stop(_text(self._tokenizer, line[-self._tails[request] :]), stop) is not None
+        return bool(stop) and first_stop(text_of(self._tokenizer, line[-self._tails[request] :]), stop) is not None

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -62,11 +62,50 @@ class _Tiles:
 
 
 @dataclass(slots=True)
+class Slots:
+    """Rows that are being written, a slot each; the first n of them take part in a step.
+
+    kept: keys and values (S, G, L, D) by attention module, made when first seen. lengths: tokens of the n rows, before the
+    step. mask: (n, 1, 1, W) additive, W the longest row's tokens with the step's own.
+    """
+
+    n_slots: int
+    slot_tokens: int
+    kept: dict[Any, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    lengths: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    mask: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    def fill(self, slot: int, row: KeptStem) -> None:
+        """Copy a row's keys and values into a slot."""
+        for module, parts in row.items():
+            if module not in self.kept:
+                shapes = [(self.n_slots, part.shape[1], self.slot_tokens, part.shape[3]) for part in parts]
+                keys, values = (part.new_zeros(shape) for part, shape in zip(parts, shapes, strict=True))
+                self.kept[module] = keys, values
+            for kept, part in zip(self.kept[module], parts, strict=True):
+                kept[slot, :, : part.shape[2]] = part[0]
+
+    def move(self, source: int, target: int, n_tokens: int) -> None:
+        """Copy one slot's first tokens over another."""
+        for parts in self.kept.values():
+            for kept in parts:
+                kept[target, :, :n_tokens] = kept[source, :, :n_tokens]
+
+    def prepare(self, lengths: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        """Say how many tokens each row that takes part in the next step has."""
+        self.lengths = torch.tensor(lengths, device=device)
+        column = torch.arange(max(lengths) + 1, device=device)
+        self.mask = torch.zeros(len(lengths), len(column), dtype=dtype, device=device)
+        self.mask = self.mask.masked_fill_(column > self.lengths[:, None], -math.inf)[:, None, None]
+
+
+@dataclass(slots=True)
 class PackLayout:
     """A pack as its attention sees it.
 
     links: (begin, end, stem), tokens [begin, end) see the stem. keeps: the same, for stems that are these tokens. stems: what
-    is kept. longest: of the rows. calls: how often the attention was asked.
+    is kept. longest: of the rows. slots: in their place, where every token of the pack continues a row of its own. calls: how
+    often the attention was asked.
     """
 
     tiles: list[_Tiles]
@@ -74,6 +113,7 @@ class PackLayout:
     keeps: list[tuple[int, int, int]]
     stems: dict[int, KeptStem]
     longest: int
+    slots: Slots | None = None
     calls: int = 0
 
 
@@ -191,7 +231,10 @@ def packed_attention(
     for begin, end, stem in layout.keeps:
         layout.stems[stem][module] = key[:, :, begin:end].contiguous(), value[:, :, begin:end].contiguous()
     groups = query.shape[1] // key.shape[1]
-    output, log_sums = _within_blocks(layout, query, key, value, scaling, groups)
+    if layout.slots is None:
+        output, log_sums = _within_blocks(layout, query, key, value, scaling, groups)
+    else:
+        output, log_sums = _over_slots(layout.slots, module, query, key, value, scaling)
     for begin, end, stem in layout.links:
         keys, values = layout.stems[stem][module]
         part, sums = _to_stem(query[:, :, begin:end], keys, values, scaling, groups)
@@ -237,6 +280,22 @@ def _within_blocks(
         output[0, tiles.to] = part.transpose(1, 2).reshape(n_rows * width, *output.shape[2:])[tiles.rows]
         log_sums[0, :, tiles.to] = sums.transpose(0, 1).reshape(-1, n_rows * width)[:, tiles.rows]
     return output, log_sums
+
+
+def _over_slots(
+    slots: Slots, module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keep each token's key and value in its slot, and attend to the slot; returns (1, n, H, D) and (1, H, n)."""
+    keys, values = slots.kept[module]
+    n_rows, n_heads, n_groups = query.shape[2], query.shape[1], key.shape[1]
+    row = torch.arange(n_rows, device=query.device)
+    keys[row, :, slots.lengths] = key[0].transpose(0, 1)
+    values[row, :, slots.lengths] = value[0].transpose(0, 1)
+    width = slots.mask.shape[-1]
+    folded = query[0].transpose(0, 1).reshape(n_rows, n_groups, n_heads // n_groups, -1)
+    mask = slots.mask.expand(-1, -1, n_heads // n_groups, -1)
+    part, sums = attend(folded, keys[:n_rows, :, :width], values[:n_rows, :, :width], scaling, mask=mask, causal=False)
+    return part.reshape(1, n_rows, n_heads, -1), sums.reshape(n_rows, n_heads).T[None].contiguous()
 
 
 def _to_stem(

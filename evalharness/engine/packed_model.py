@@ -13,6 +13,7 @@ from evalharness.engine.load import LoadedModel
 from evalharness.engine.packed import (
     KeptStem,
     PackLayout,
+    Slots,
     UnsupportedAttention,
     configs_of,
     pack_inputs,
@@ -20,7 +21,7 @@ from evalharness.engine.packed import (
     packed,
 )
 from evalharness.engine.plan import ScoreRow
-from evalharness.engine.prefix import Pack, PackLimits, plan_packs
+from evalharness.engine.prefix import Block, Pack, PackLimits, plan_packs
 from evalharness.engine.score import target_logprobs
 from evalharness.engine.texts import Ids
 
@@ -90,11 +91,13 @@ class PackedModel:
         return [(*asker, logprob, best) for asker, logprob, best in zip(askers, logprobs, is_best, strict=True)]
 
     def _states(self, pack: Pack, places: list[int], stems: dict[int, KeptStem]) -> torch.Tensor:
+        layout = pack_layout(pack, stems, dtype=self.model.dtype, device=self.loaded.device)
+        return self.states(pack_inputs(pack, self.loaded.device), layout, places)
+
+    def states(self, inputs: dict[str, torch.Tensor], layout: PackLayout, places: Sequence[int]) -> torch.Tensor:
         """Return what the head reads at `places`, (K, D); without a head of its own, the logits there, (K, V)."""
-        device = self.loaded.device
-        layout = pack_layout(pack, stems, dtype=self.model.dtype, device=device)
-        where = torch.tensor(places, dtype=torch.long, device=device)
-        arguments = {**pack_inputs(pack, device), "use_cache": False}
+        where = torch.tensor(places, dtype=torch.long, device=self.loaded.device)
+        arguments = {**inputs, "use_cache": False}
         with packed(self.configs, layout):
             states: torch.Tensor
             if self.head is not None or not places:
@@ -105,6 +108,12 @@ class PackedModel:
                 states = self.model(**arguments).logits[0][where]
         _require_use(layout)
         return states
+
+    def logits(self, inputs: dict[str, torch.Tensor], layout: PackLayout, places: Sequence[int]) -> torch.Tensor:
+        """Return the logits at `places`, (K, V)."""
+        states = self.states(inputs, layout, places)
+        found: torch.Tensor = states if self.head is None else self.head(states)
+        return found
 
 
 def _require_use(layout: PackLayout) -> None:
@@ -127,7 +136,7 @@ def open_packed(loaded: LoadedModel) -> PackedModel | str:
         head = model.get_output_embeddings()
         if body is not model and isinstance(head, torch.nn.Module) and _is_all_behind(model, body, head, loaded):
             candidate = PackedModel(loaded, model, body, head, candidate.configs, candidate.longest_tokens)
-        difference = _greatest_difference(candidate)
+        difference = max(_greatest_difference(candidate), _greatest_step_difference(candidate), key=_nan_first)
     except UnsupportedAttention as strange:
         return str(strange)
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
@@ -179,15 +188,19 @@ def _test_rows(model: Any) -> list[Ids]:
     config = model.config.get_text_config()
     stream = torch.Generator().manual_seed(5)
     draw = torch.randint(min(8, config.vocab_size - 1), config.vocab_size, (96,), generator=stream).tolist()
-    longest = int(min(48, _window(config)))
+    longest = int(min(48, _window(config), getattr(config, "max_position_embeddings", None) or 48))
     stems = [draw[:24], draw[:24] + draw[24:30], draw[:24] + draw[30:33], draw[40:52], draw[40:44]]
     rows = [Ids("i", (stem + draw[52 + 3 * i : 52 + 3 * i + 9])[:longest]) for i, stem in enumerate(stems)]
     return [*rows, Ids("i", (stems[1] + draw[80:82])[:longest]), Ids("i", stems[1][:longest]), Ids("i", draw[90:91])]
 
 
+def _distinct(lines: Sequence[Ids]) -> list[Ids]:
+    return list({line.tobytes(): line for line in lines}.values())
+
+
 def _greatest_difference(candidate: PackedModel) -> float:
     """Compare packs with one plain row at a time, at every position: the greatest difference over the greatest logit."""
-    lines = list({line.tobytes(): line for line in _test_rows(candidate.model)}.values())
+    lines = _distinct(_test_rows(candidate.model))
     device = candidate.loaded.device
     rows = [ScoreRow(Ids("i"), line, [(at, line[at : at + 1]) for at in range(len(line))]) for line in lines]
     limits = PackLimits(pack_tokens=40, block_tokens=16, merged_tokens=8, stem_tokens=4, kept_tokens=24)
@@ -209,3 +222,45 @@ def _greatest_difference(candidate: PackedModel) -> float:
 
 def _nan_first(value: float) -> float:
     return math.inf if math.isnan(value) else value
+
+
+def _greatest_step_difference(candidate: PackedModel) -> float:
+    """Compare slots behind a shared stem, after a few steps, with one plain row at a time."""
+    lines = [line for line in _distinct(_test_rows(candidate.model)) if len(line) >= 6][:3]
+    if not lines:
+        return math.inf
+    # A stem of their own beginning, if they have one; the last three tokens of each are the steps.
+    shared = next(n for n in range(2, -1, -1) if len({line[:n].tobytes() for line in lines}) == 1)
+    loaded, dtype = candidate.loaded, candidate.model.dtype
+    stems: dict[int, KeptStem] = {}
+    chain = (0,) if shared else ()
+    packs = [Pack((Block(lines[0][:shared], range(shared), None, (), 0, ()),))] if shared else []
+    firsts = [len(line) - 3 for line in lines]
+    blocks = [
+        Block(line[shared:first], range(shared, first), None, chain, number, ())
+        for number, (line, first) in enumerate(zip(lines, firsts, strict=True), 1)
+    ]
+    greatest = largest = 0.0
+    with torch.inference_mode():
+        for pack in (*packs, Pack(tuple(blocks))):
+            candidate.states(
+                pack_inputs(pack, loaded.device), pack_layout(pack, stems, dtype=dtype, device=loaded.device), []
+            )
+        slots = Slots(len(lines), max(map(len, lines)))
+        for slot in range(len(lines)):
+            slots.fill(slot, stems.pop(slot + 1))
+        for step in range(3):
+            slots.prepare([first + step - shared for first in firsts], dtype, loaded.device)
+            links = [(0, len(lines), stem) for stem in chain]
+            layout = PackLayout([], links, [], stems, max(map(len, lines)), slots)
+            inputs = {
+                "input_ids": torch.tensor([[line[-3 + step] for line in lines]], device=loaded.device),
+                "position_ids": torch.tensor([[first + step for first in firsts]], device=loaded.device),
+            }
+            found = candidate.logits(inputs, layout, range(len(lines))).double()
+        for row, line in enumerate(lines):
+            ids = torch.tensor([line.tolist()], device=loaded.device)
+            want = candidate.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, -1]
+            largest = max(largest, float(want.float().abs().max()))
+            greatest = max(greatest, float((found[row] - want.double()).abs().max()), key=_nan_first)
+    return greatest / max(largest, 1.0)

@@ -116,7 +116,7 @@ class _Planner:
         self._limits = limits
         # shared[i]: tokens that sorted row i has in common with row i - 1.
         arrays = [np.frombuffer(row, dtype=np.int32) for row in self._rows]
-        shared = [0, *(_common(a, b) for a, b in pairwise(arrays))]
+        shared = [0, *(common_length(a, b) for a, b in pairwise(arrays))]
         self._shared = np.array(shared, dtype=np.int64)
         self._lengths = np.array([len(row) for row in self._rows], dtype=np.int64)
         self._new_before = np.concatenate([[0], np.cumsum(self._lengths - self._shared)])
@@ -231,7 +231,7 @@ class _Planner:
             yield Pack(tuple(chosen))
 
 
-def _common(a: np.ndarray, b: np.ndarray) -> int:
+def common_length(a: np.ndarray, b: np.ndarray) -> int:
     """Count the equal elements at the beginning of two arrays."""
     n = min(len(a), len(b))
     differs = a[:n] != b[:n]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,6 +23,16 @@ PROMPTS = [
     "x",
     "Der schnelle braune Fuchs springt. 中文",
 ]
+
+
+@pytest.fixture(params=[None, False], ids=["slots", "padded"])
+def open_model(open_model: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Every fact holds for rows in slots, where a model can be asked packs, and in padded batches."""
+
+    def opener(name: str, **fields: Any) -> Any:
+        return open_model(name, reuses_prefixes=request.param, **fields)
+
+    return opener
 
 
 def requests(decoding: Decoding, prompts: list[str] = PROMPTS) -> list[Generate]:
@@ -181,13 +192,14 @@ def test_rows_that_stop_early_do_not_change_their_neighbours(open_model):
     ]
     backend = open_model("llama")
     got = answers(backend, asked)
-    assert backend.statistics()["batches"] == 1
+    assert backend.statistics()["batches"] <= 24  # a batch, or a step a token
     assert got["0"].n_tokens < whole["0"].n_tokens
     assert {key: value for key, value in got.items() if key != "0"} == {
         key: value for key, value in whole.items() if key != "0"
     }
 
 
+@pytest.mark.parametrize("open_model", [False], indirect=True)
 def test_batch_ends_when_every_row_has_stopped(open_model):
     whole = answers(open_model("llama"), requests(Decoding(max_new_tokens=60)))
     asked = [
@@ -301,6 +313,7 @@ def test_resumed_run_writes_the_same_answers(open_model, decoding):
         assert all(response == whole[response.key] for response in resumed)
 
 
+@pytest.mark.parametrize("open_model", [False], indirect=True)
 @pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED])
 def test_running_out_of_memory_does_not_change_answers(open_model, decoding):
     want = answers(open_model("llama"), requests(decoding))
@@ -316,7 +329,7 @@ def test_running_out_of_memory_does_not_change_answers(open_model, decoding):
 
     model.forward = cramped
     assert answers(backend, requests(decoding)) == want
-    assert events
+    assert "out_of_memory" in events
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
