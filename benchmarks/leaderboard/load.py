@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime as dt
 import itertools
 import os
@@ -54,11 +55,12 @@ _IS_DRAWN = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table; target: what is asked for, as text."""
+    """One line of the table; server: seconds of a core that the server took each time. target: what is asked for, as text."""
 
     what: str
     found: str
     target: str = ""
+    server: str = ""
 
 
 def main() -> None:
@@ -75,7 +77,9 @@ def main() -> None:
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         for root, is_deep in ((args.wide, False), (args.deep, True)):
-            lines += measure(chromium, root, args.repeats, is_deep=is_deep)
+            for line in measure(chromium, root, args.repeats, is_deep=is_deep):
+                print(f"{line.what}: {line.found} {line.server}", flush=True)
+                lines.append(line)
     text = table(lines)
     print(text)
     if not args.dry_run:
@@ -85,22 +89,36 @@ def main() -> None:
 def measure(chromium: Browser, root: Path, repeats: int, *, is_deep: bool) -> Iterator[Line]:
     """Yield the figures of one store: of its pages over samples where it has them, else of the table of all models."""
     with tempfile.TemporaryDirectory() as cache:
-        lines, index = index_lines(root, Path(cache))
+        os.environ["XDG_CACHE_HOME"] = cache  # where the server finds the index that is built here
+        lines, index = index_lines(root)
         yield from lines
-        with served(root, Path(cache)) as (server, origin):
+        with served(root) as (server, origin):
             visits = deep_visits(index) if is_deep else wide_visits(index)
-            yield from page_lines(chromium, origin, visits, repeats)
+            yield from metered(server, page_lines(chromium, origin, visits, repeats), repeats)
             if not is_deep:
-                yield from filter_lines(chromium, origin, repeats)
-                yield visitors_line(chromium, origin)
+                yield from metered(server, filter_lines(chromium, origin, repeats), repeats)
+                yield from metered(server, visitors_line(chromium, origin), N_VISITORS)
             memory = server.memory_info().rss + sum(each.memory_info().rss for each in server.children(recursive=True))
             yield Line("server memory after all of this", f"{memory / _MEBI:.0f} MiB", "700 MiB")
 
 
-def index_lines(root: Path, cache: Path) -> tuple[list[Line], RunIndex]:
+def metered(server: psutil.Process, lines: Iterator[Line], repeats: int) -> Iterator[Line]:
+    """Add to each line what the server took while it was measured, which the load of the machine changes little."""
+    while True:
+        before = server.cpu_times()
+        line = next(lines, None)
+        if line is None:
+            return
+        after = server.cpu_times()
+        used = after.user + after.system - before.user - before.system
+        times = 1 if line.what.startswith("first load") else repeats
+        yield dataclasses.replace(line, server=f"{used / times:.2f} s")
+
+
+def index_lines(root: Path) -> tuple[list[Line], RunIndex]:
     """Build the index of a store anew, and look for changes where there are none."""
     begun, used = time.perf_counter(), time.process_time()
-    index = open_index(ResultStore(root), cache / "new.sqlite")
+    index = open_index(ResultStore(root))
     took, used = time.perf_counter() - begun, time.process_time() - used
     n = len(queries.runs(index))
     begun = time.perf_counter()
@@ -115,12 +133,12 @@ def index_lines(root: Path, cache: Path) -> tuple[list[Line], RunIndex]:
 
 
 @contextlib.contextmanager
-def served(root: Path, cache: Path) -> Iterator[tuple[psutil.Process, str]]:
+def served(root: Path) -> Iterator[tuple[psutil.Process, str]]:
     """Start the board as `evalharness board` does, and give its process and address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "evalharness", "board", "--results", str(root), "--port", str(port)]
     started = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
     origin = f"http://127.0.0.1:{port}"
@@ -193,7 +211,7 @@ def filter_lines(chromium: Browser, origin: str, repeats: int) -> Iterator[Line]
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     timed_load(page, origin + "/")
     page.evaluate(_WATCH)
-    field = page.get_by_label("Search")
+    field = page.get_by_role("textbox", name="Search")
 
     def search(word: str) -> Callable[[], None]:
         return lambda: (field.fill(word), field.press("Enter"))[1]
@@ -221,8 +239,8 @@ def rerun_seconds(page: Page, act: Callable[[], None]) -> float:
     return float(page.evaluate("window.finished[0]") - begun) / 1000
 
 
-def visitors_line(chromium: Browser, origin: str) -> Line:
-    """Load the first page in ten new browsers at once; all of them share this machine with the server."""
+def visitors_line(chromium: Browser, origin: str) -> Iterator[Line]:
+    """Yield what it takes to load the first page in ten new browsers at once; all share this machine with the server."""
     contexts = [chromium.new_context(viewport={"width": 1280, "height": 900}) for _ in range(N_VISITORS)]
     pages = [context.new_page() for context in contexts]
     begun = time.perf_counter()
@@ -235,7 +253,7 @@ def visitors_line(chromium: Browser, origin: str) -> Line:
             waiting.remove(page)
     for context in contexts:
         context.close()
-    return Line(
+    yield Line(
         f"{N_VISITORS} new visitors at once", f"median {statistics.median(times):.1f} s, last {max(times):.1f} s"
     )
 
@@ -248,16 +266,17 @@ def shown(times: list[float]) -> str:
 
 def table(lines: list[Line]) -> str:
     """Return the section's text."""
-    rows = "\n".join(f"| {line.what} | {line.found} | {line.target} |" for line in lines)
+    rows = "\n".join(f"| {line.what} | {line.found} | {line.server} | {line.target} |" for line in lines)
     hardware = f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {os.getloadavg()[0]:.1f}"
     return f"""## The leaderboard under load
 
 {dt.datetime.now(dt.UTC).date()}, Python {platform.python_version()}, {hardware}; Debian's Chromium on the same cores. Medians
 of `benchmarks/leaderboard/load.py`, from the request to the page as drawn, by a browser that has the board's scripts in its
-cache unless the line says otherwise.
+cache unless the line says otherwise. `server's core`: seconds of a core that the server took for it. With a load above the
+number of cores the machine was busy with other work, and times are longer by about as much.
 
-| what | found | target |
-|---|--:|--:|
+| what | found | server's core | target |
+|---|--:|--:|--:|
 {rows}
 """
 
