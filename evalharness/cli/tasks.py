@@ -1,4 +1,4 @@
-"""``evalharness tasks``: list, show, validate, preview and begin tasks."""
+"""``evalharness tasks``: list, show, validate, preview and begin tasks, and look for leaks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalharness.cli import flags
+from evalharness.cli import flags, leaks
 from evalharness.errors import EXIT_OK, EXIT_USAGE, Problem, TaskError, UserError
 
 if TYPE_CHECKING:
@@ -105,6 +105,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     preview.add_argument("--chat", action="store_true", help="as the turns of a chat")
     preview.add_argument("--json", action="store_true", help="one JSON object a request")
+    leaks.add_flags(
+        command(
+            "leaks",
+            "report documents among the shots, duplicates, and n-grams that a corpus holds",
+            leaks.report,
+            leaks.EXAMPLES,
+        )
+    )
     new = command("new", "begin a task file from a working template", _new, "  evalharness tasks new my_task\n")
     new.add_argument("name", help="the task's name; the file is NAME.yaml")
     new.add_argument("--to", default=".", metavar="DIR", help="folder to write into (default: here)")

@@ -210,17 +210,24 @@ def _refuse_votes_before_repeats(
             raise MetricError.at(task.where("metrics", i), what, fix)
 
 
+def shot_pool(task: LoadedTask, data_root: Path | None) -> list[Document] | None:
+    """Return all documents that a task's shots may come from, None where it names none; raises DataError."""
+    spec = task.spec
+    if spec.shots.documents is not None:
+        return make_pool(spec.shots.documents)
+    if spec.data.shots is None:
+        return None
+    return make_pool(read_split(spec.data, spec.data.shots, where=task.where("data", "shots"), mirror=data_root))
+
+
 def _shots(task: LoadedTask, settings: RunSettings) -> tuple[int, list[Document]]:
     """Return how many shots to show, and the pool that they come from."""
-    spec = task.spec
-    n_shots = spec.shots.count if settings.shots is None else settings.shots
-    if spec.kind == "perplexity" or n_shots == 0:
+    n_shots = task.spec.shots.count if settings.shots is None else settings.shots
+    if task.spec.kind == "perplexity" or n_shots == 0:
         return 0, []
-    if spec.shots.documents is not None:
-        rows = list(spec.shots.documents)
-    elif spec.data.shots is not None:
-        rows = read_split(spec.data, spec.data.shots, where=task.where("data", "shots"), mirror=settings.data_root)
-    else:
+    pool = shot_pool(task, settings.data_root)
+    if pool is None:
         fix = "name the split to take them from in `data: {shots: ...}`, or leave --shots out"
-        raise TaskError.at(task.where("shots"), f"task `{spec.name}` has no pool of shots, {n_shots} are wanted", fix)
-    return n_shots, make_pool(rows)
+        what = f"task `{task.name}` has no pool of shots, {n_shots} are wanted"
+        raise TaskError.at(task.where("shots"), what, fix)
+    return n_shots, pool

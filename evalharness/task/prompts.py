@@ -129,8 +129,8 @@ class Prompter:
 
         Raises DataError (a missing column, a reference that is no choice) or TaskError (too few shots).
         """
-        prompt = self._first_prompt(document)
-        choices, references, indices = self._expected(document)
+        prompt = self.first_prompt(document)
+        choices, references, indices = self.expected(document)
         shots = self._shots(document, prompt, choices, references)
         system = self._system.render(document.fields, document.id) if self._system else None
         cluster = " ".join(self._cluster.texts(document.fields, document.id)) if self._cluster else None
@@ -172,10 +172,43 @@ class Prompter:
         answer = self._shot_answer or self._ending
         if answer:
             return answer.render(document.fields, document.id)
-        return self._expected(document)[1][0]
+        return self.expected(document)[1][0]
 
-    def _first_prompt(self, document: Document) -> str:
+    def first_prompt(self, document: Document) -> str:
+        """Return the first step's prompt without shots; raises DataError for a missing column."""
         return self._steps[0].render(self._context(document, ()), document.id)
+
+    def expected(self, document: Document) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        """Return choices, reference texts, and the indices of the correct choices.
+
+        Raises DataError for a missing column, or a reference that is no choice.
+        """
+        fields, name = document.fields, document.id
+        references = self._reference.texts(fields, name) if self._reference else ()
+        if self._reference and not references:
+            raise self._fault("reference", document, "has an empty list of references", "every document needs one")
+        if self._choices is None:
+            return (), references, ()
+        if isinstance(self._choices, list):
+            choices = tuple(template.render(fields, name) for template in self._choices)
+        else:
+            choices = self._choices.texts(fields, name)
+        if len(choices) < 2 or "" in choices:
+            raise self._fault(
+                "choices", document, f"has the choices {list(choices)!r}", "give at least two, none empty"
+            )
+        if self._index is not None:
+            indices = self._indices(document, choices)
+            return choices, tuple(choices[i] for i in indices), indices
+        if self.spec.kind != "choose":
+            return choices, references, ()
+        strangers = [text for text in references if text not in choices]
+        if strangers:
+            fix = "reference must equal one of the choices; for an index, use `reference_index:`"
+            raise self._fault(
+                "reference", document, f"gives {list(references)!r}, not one of the choices {list(choices)!r}", fix
+            )
+        return choices, references, tuple(i for i, choice in enumerate(choices) if choice in references)
 
     def _context(self, document: Document, history: Sequence[StepAnswer]) -> Mapping[str, Any]:
         """Return what a prompt sees: the columns, and in a task with steps also what was said so far."""
@@ -223,35 +256,6 @@ class Prompter:
             turns += [Message("user", shot.prompt), Message("assistant", shot.answer)]
         return (*turns, Message("user", prompt))
 
-    def _expected(self, document: Document) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
-        """Return choices, reference texts, and the indices of the correct choices."""
-        fields, name = document.fields, document.id
-        references = self._reference.texts(fields, name) if self._reference else ()
-        if self._reference and not references:
-            raise self._fault("reference", document, "has an empty list of references", "every document needs one")
-        if self._choices is None:
-            return (), references, ()
-        if isinstance(self._choices, list):
-            choices = tuple(template.render(fields, name) for template in self._choices)
-        else:
-            choices = self._choices.texts(fields, name)
-        if len(choices) < 2 or "" in choices:
-            raise self._fault(
-                "choices", document, f"has the choices {list(choices)!r}", "give at least two, none empty"
-            )
-        if self._index is not None:
-            indices = self._indices(document, choices)
-            return choices, tuple(choices[i] for i in indices), indices
-        if self.spec.kind != "choose":
-            return choices, references, ()
-        strangers = [text for text in references if text not in choices]
-        if strangers:
-            fix = "reference must equal one of the choices; for an index, use `reference_index:`"
-            raise self._fault(
-                "reference", document, f"gives {list(references)!r}, not one of the choices {list(choices)!r}", fix
-            )
-        return choices, references, tuple(i for i, choice in enumerate(choices) if choice in references)
-
     def _indices(self, document: Document, choices: tuple[str, ...]) -> tuple[int, ...]:
         texts = self._index.texts(document.fields, document.id) if self._index else ()
         indices = tuple(int(text) for text in texts if text.strip().isdecimal())
@@ -272,9 +276,9 @@ class Prompter:
                 break
             other = self._pool[i]
             same = other.content_hash == document.content_hash
-            if not same and self._first_prompt(other) == prompt:
+            if not same and self.first_prompt(other) == prompt:
                 # An empty prompt asks nothing by itself: there the reference tells two documents apart.
-                others = self._expected(other)
+                others = self.expected(other)
                 same = others[0] == choices and (prompt != "" or others[1] == references)
             if not same:
                 chosen.append(self._solve(i))
@@ -305,7 +309,7 @@ class Prompter:
             shot = self._pool[i]
             text = self._shot_prompt.render(self._context(shot, ()), shot.id)
             if self._ending is not None:
-                text += self._expected(shot)[1][0]
+                text += self.expected(shot)[1][0]
             self._solved[i] = Shot(text, self.solution(shot))
         return self._solved[i]
 
