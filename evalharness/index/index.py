@@ -85,7 +85,7 @@ class RunIndex:
             outdated = [row["run"] for place, row in known.items() if place in stale or place not in stamps]
             if not stale and not outdated:
                 return False
-            with _transaction(connection), _uncollected():
+            with _transaction(connection), uncollected():
                 models = _forget(connection, outdated)
                 free = connection.execute("SELECT COALESCE(MAX(run), 0) FROM run").fetchone()[0] + 1
                 for number, place in enumerate(stale, free):
@@ -172,8 +172,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the search for cycles of objects: records have none, and looking for them takes as long as reading does."""
+def uncollected() -> Iterator[None]:
+    """Pause the search for cycles of objects while many are made that have none: it would take as long as making them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

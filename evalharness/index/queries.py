@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from evalharness.index.index import RunIndex
+from evalharness.index.index import RunIndex, uncollected
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +179,9 @@ def standing_cells(index: RunIndex, tasks: Sequence[str] | None = None) -> list[
     if tasks is not None:
         condition, parameters = "AND standing.task IN (SELECT value FROM json_each(?))", [json.dumps(list(tasks))]
     query = f"{_CELL} {_STANDING} WHERE result.is_headline = 1 {condition}"
-    with index.connect() as connection:
+    with index.connect() as connection, uncollected():
         connection.row_factory = None  # plain tuples: there may be a hundred thousand
-        found = connection.execute(query, parameters).fetchall()
-    return [IndexedCell._make(row) for row in found]
+        return [IndexedCell._make(row) for row in connection.execute(query, parameters)]
 
 
 def standing_of_task(index: RunIndex, task: str) -> list[IndexedResult]:

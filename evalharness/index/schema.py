@@ -9,7 +9,7 @@ from evalharness.run.record import MetricResult, RunRecord, TaskRecord
 from evalharness.run.store import RunEntry
 
 #: Goes up with every change of the tables; an index of another version is built anew.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 _COLUMNS = {
     "run": (
@@ -106,7 +106,6 @@ _COLUMNS = {
 
 _INDEXES = (
     "CREATE INDEX run_model ON run (model, created)",
-    "CREATE INDEX task_runs ON task (task, run)",
     "CREATE INDEX standing_task ON standing (task, model)",
 )
 

@@ -23,6 +23,7 @@ from leaderboard.facts import facts_of
 from leaderboard.inert import cell, cut, harmless
 from leaderboard.sample_list import prompt_text
 from leaderboard.scores import scores_of
+from leaderboard.sides import Side, sides_of
 from leaderboard.snapshot.contents import pair_content, standing_content, task_content
 from leaderboard.snapshot.page import Cell, Table, file_name, render
 from leaderboard.standing import Aggregation, aggregates, standing
@@ -59,13 +60,13 @@ class Written:
 
 @dataclass(slots=True)
 class _Source:
-    """What all pages read. best: models of the first page's suite, best first, each with the run that has most of its tasks."""
+    """What all pages read. best: models of the first page's suite, best first, each with the run that a comparison takes."""
 
     store: ResultStore
     index: RunIndex
     settings: SnapshotSettings
     newest: str
-    best: list[tuple[str, str]] = field(default_factory=list)
+    best: list[Side] = field(default_factory=list)
 
 
 def write_snapshot(store: ResultStore, folder: Path, settings: SnapshotSettings | None = None) -> Written:
@@ -123,7 +124,7 @@ def _suite_pages(source: _Source) -> Iterator[tuple[str, bytes]]:
         aggregation = source.settings.aggregation
         found = standing(scores, aggregates(scores, aggregation), aggregation)
         if suite is suites[0]:
-            source.best = _best(source, [row.model for row in (*found.rows, *found.apart)], suite)
+            source.best = _best(source, [row.model for row in (*found.rows, *found.apart)])
         csv = name.replace(".html", ".csv").replace("index", "leaderboard")
         yield csv, to_csv(found, scores).encode("utf-8", "backslashreplace")
         content = standing_content(suite, found, scores, facts)
@@ -146,15 +147,11 @@ def _suites(source: _Source) -> list[Suite]:
     return list(kept.values())
 
 
-def _best(source: _Source, models: Sequence[str], suite: Suite) -> list[tuple[str, str]]:
-    """Return the first models, each with the run that speaks for most of its tasks in the suite, the newest of several."""
-    best = []
-    for model in models[: source.settings.n_compared]:
-        found = [each for each in queries.standing_of_model(source.index, model) if each.task in suite.tasks]
-        counted = Counter((each.place, each.run_id) for each in found if each.is_headline)
-        if counted:
-            best.append((model, max(counted, key=lambda run: (counted[run], run[1]))[0]))
-    return best
+def _best(source: _Source, models: Sequence[str]) -> list[Side]:
+    """Return the first models, each with the run that a comparison takes."""
+    chosen = models[: source.settings.n_compared]
+    results = [each for model in chosen for each in queries.standing_of_model(source.index, model)]
+    return sides_of(chosen, [each for each in results if each.is_headline])
 
 
 def _task_pages(source: _Source) -> Iterator[tuple[str, bytes]]:
@@ -195,11 +192,11 @@ def _asked(source: _Source, result: IndexedResult) -> dict[str, str]:
 def _compare_pages(source: _Source) -> Iterator[tuple[str, bytes]]:
     rows = []
     for one, two in itertools.combinations(source.best, 2):
-        name = file_name("compare", two[0], one[0])
-        content, cells = _compared(source.store, one[1], two[1])
-        shell = {"section": "compare.html", "newest": source.newest, "title": cell(f"{two[0]} against {one[0]}")}
+        name = file_name("compare", two.model, one.model)
+        content, cells = _compared(source.store, one.place, two.place)
+        shell = {"section": "compare.html", "newest": source.newest, "title": cell(f"{two.model} against {one.model}")}
         yield name, render("pair.html", **shell, **content)
-        rows.append((Cell(cell(two[0]), href=name), Cell(cell(one[0])), *cells))
+        rows.append((Cell(cell(two.model), href=name), Cell(cell(one.model)), *cells))
     heads = ("Candidate", "Baseline", "Mean gain", "Interval", *_VERDICTS)
     table = Table(heads, tuple(rows), frozenset(range(2, len(heads))), "Pairs of models, and how many metrics of tasks")
     summary = (
