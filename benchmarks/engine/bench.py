@@ -49,7 +49,7 @@ def main() -> None:
             sections.append(_section(size, folder, asked, args))
             print(sections[-1], flush=True)
     if not args.no_write:
-        (HERE.parent / "RESULTS.md").write_text(_page(sections, args), encoding="utf-8")
+        _write(HERE.parent / "RESULTS.md", _page(sections, args))
 
 
 def _section(size: str, folder: Path, asked: dict[str, Any], args: argparse.Namespace) -> str:
@@ -63,7 +63,7 @@ def _section(size: str, folder: Path, asked: dict[str, Any], args: argparse.Name
             theirs.append(_run("peer.py", args.peer, size, folder, asked, args))
     limit = statistics.median(limits)
     lines = [
-        f"## {size}: {_parameters(folder) / 1e6:.0f} M parameters, {limit / 1e9:.0f} GFLOP/s on {args.threads} thread(s)",
+        f"### {size}: {_parameters(folder) / 1e6:.0f} M parameters, {limit / 1e9:.0f} GFLOP/s on {args.threads} thread(s)",
         "",
         "| workload | requests | tokens, raw / distinct | lm-eval, s | ours, s | ratio | of limit, lm-eval / ours | peak MiB | "
         "greatest difference |",
@@ -179,10 +179,20 @@ def _parameters(folder: Path) -> int:
     return (folder / "model.safetensors").stat().st_size // 4
 
 
+def _write(page: Path, section: str) -> None:
+    """Put a section between its marks, and leave what other benchmarks wrote as it is."""
+    begin, end = "<!-- engine: begin -->", "<!-- engine: end -->"
+    text = page.read_text(encoding="utf-8") if page.exists() else "# Measurements\n"
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2].strip()
+    parts = [before.strip(), f"{begin}\n{section.strip()}\n{end}", after]
+    page.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+
+
 def _page(sections: list[str], args: argparse.Namespace) -> str:
     unit = "CPU" if args.threads == 1 else "wall"
     head = [
-        "# The engine beside lm-evaluation-harness",
+        "## The engine beside lm-evaluation-harness",
         "",
         f"Written by `benchmarks/engine/bench.py`: float32, CPU, {args.threads} thread(s), torch {torch.__version__},",
         f"medians of {args.runs} runs taking turns (least-greatest). Seconds are {unit} seconds of tokenising and asking.",
