@@ -45,7 +45,7 @@ def add_selection_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="TASKS",
-        help="tasks, groups, suites, globs, YAML files (comma list)",
+        help="tasks, groups, suites, globs, YAML files, lm_eval:NAME (comma list)",
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N documents of each task")
 
@@ -77,6 +77,20 @@ def add_trust_flag(parser: argparse.ArgumentParser) -> None:
         "--trust-metric-code",
         action="store_true",
         help="run the programs that metrics name (`evaluate` modules)",
+    )
+
+
+def add_task_code_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for tasks of lm-evaluation-harness, wherever their documents are read."""
+    parser.add_argument(
+        "--trust-task-code",
+        action="store_true",
+        help="run the Python functions that tasks of lm-evaluation-harness name",
+    )
+    parser.add_argument(
+        "--lm-eval-exact",
+        action="store_true",
+        help="in its tasks, repeat the mistakes of lm-evaluation-harness (docs/lm-eval.md)",
     )
 
 
@@ -186,7 +200,8 @@ def with_task_settings(tasks: Sequence[LoadedTask], settings: dict[str, Any], fl
             assign(data, key.split("."), value)
         source = YamlSource(task.source.path, data, task.source.marks)
         try:
-            changed.append(LoadedTask(validated(source, TaskSpec, error=TaskError, noun="task file"), source))
+            spec = validated(source, TaskSpec, error=TaskError, noun="task file")
+            changed.append(LoadedTask(spec, source, task.lm_eval))
         except TaskError as fault:
             given = f"(after {flag} {', '.join(settings)})"
             problems.extend(Problem(one.where, f"{one.what} {given}", one.fix) for one in fault.problems)

@@ -34,6 +34,8 @@ Examples:
       change any field of the tasks, or (model.) of the model's registration
   evalharness run -m ./checkpoint -t my_task.yaml --judge ./judge,chat_template=own
       a task whose metrics ask a model, which is loaded once the first has answered
+  evalharness run -m ./checkpoint -t lm_eval:gsm8k --data-root ./mirror
+      a task of lm-evaluation-harness as it is; --trust-task-code where it names Python functions
   evalharness run -m ./checkpoint -t demo --dry-run
       count documents, requests and tokens, show first prompts and estimate the time; ask nothing
 
@@ -105,6 +107,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="change a field of the tasks, or of the model with model.A=C",
     )
     flags.add_scoring_flags(parser)
+    flags.add_task_code_flags(parser)
     add("--dry-run", action="store_true", help="count and estimate, ask nothing")
     flags.add_task_flags(parser)
     add_lm_eval_flags(parser)
@@ -224,7 +227,15 @@ def _command_for(args: argparse.Namespace, model: str) -> list[str]:
     for name, values in (("--set", args.set), ("--tasks-dir", map(flags.absolute, folders))):
         command += [part for value in values for part in (name, value)]
     given = [
-        name for name in ("trust_remote_code", "unsafe_code_execution", "trust_metric_code") if getattr(args, name)
+        name
+        for name in (
+            "trust_remote_code",
+            "unsafe_code_execution",
+            "trust_metric_code",
+            "trust_task_code",
+            "lm_eval_exact",
+        )
+        if getattr(args, name)
     ]
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]
 
@@ -249,6 +260,8 @@ def settings_of(args: argparse.Namespace) -> RunSettings:
         trust_metric_code=args.trust_metric_code,
         judge=judge_model(args),
         judge_device=getattr(args, "device", None),
+        trust_task_code=args.trust_task_code,
+        lm_eval_exact=args.lm_eval_exact,
     )
 
 

@@ -78,6 +78,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="change a field of the tasks",
     )
     flags.add_scoring_flags(parser)
+    flags.add_task_code_flags(parser)
     flags.add_task_flags(parser)
     parser.set_defaults(handler=score_command, batch_tokens=None, gen_kwargs=None)
 
@@ -174,5 +175,6 @@ def _command(args: argparse.Namespace) -> list[str]:
             command += [f"--{name.replace('_', '-')}", str(value)]
     for flag, values in (("--set", args.set), ("--tasks-dir", args.tasks_dir)):
         command += [part for value in values for part in (flag, value)]
-    given = [name for name in ("unsafe_code_execution", "trust_metric_code") if getattr(args, name)]
+    names = ("unsafe_code_execution", "trust_metric_code", "trust_task_code", "lm_eval_exact")
+    given = [name for name in names if getattr(args, name)]
     return [*command, *(f"--{name.replace('_', '-')}" for name in given)]

@@ -14,8 +14,8 @@ from evalharness.errors import EXIT_OK, EXIT_USAGE, Problem, TaskError, UserErro
 
 if TYPE_CHECKING:
     from evalharness.request import Request
-    from evalharness.run.preparation import PreparedTask
-    from evalharness.task.loading import Loaded
+    from evalharness.run.preparation import PreparedTask, RunSettings
+    from evalharness.task.loading import Loaded, TaskLibrary
 
 TEMPLATE = """\
 name: {name}
@@ -89,6 +89,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     validate.add_argument("--no-data", action="store_true", help="do not read the documents, check the examples only")
     validate.add_argument("--no-execute", action="store_true", help="do not run the references of `execute:` tasks")
     flags.add_trust_flag(validate)
+    flags.add_task_code_flags(validate)
     preview = command(
         "preview",
         "show exactly what a model would be asked",
@@ -113,12 +114,30 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             leaks.EXAMPLES,
         )
     )
+    flags.add_task_code_flags(preview)
+    importing = command(
+        "import",
+        "write a task of lm-evaluation-harness, if it is YAML alone, as one of ours",
+        _import,
+        "  evalharness tasks import their_task.yaml\n  evalharness tasks import lm_eval:arc_easy -o tasks/arc_easy.yaml\n",
+    )
+    importing.add_argument("name", metavar="FILE", help="a YAML file, or lm_eval:NAME")
+    importing.add_argument("-o", "--to", metavar="FILE", help="file to write (default: standard output)")
     new = command("new", "begin a task file from a working template", _new, "  evalharness tasks new my_task\n")
     new.add_argument("name", help="the task's name; the file is NAME.yaml")
     new.add_argument("--to", default=".", metavar="DIR", help="folder to write into (default: here)")
 
 
 def _list(args: argparse.Namespace) -> int:
+    from evalharness.task.loading import LM_EVAL_PREFIX
+
+    pattern = args.pattern or ""
+    if pattern.startswith(LM_EVAL_PREFIX):
+        return _list_lm_eval(flags.library(args), pattern.removeprefix(LM_EVAL_PREFIX), as_json=args.json)
+    return _list_ours(args)
+
+
+def _list_ours(args: argparse.Namespace) -> int:
     import fnmatch
 
     from evalharness.cli.console import stdout_console
@@ -161,6 +180,52 @@ def _list(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _list_lm_eval(library: TaskLibrary, pattern: str, *, as_json: bool) -> int:
+    """List names from the index alone: to translate thousands of tasks would take minutes."""
+    import fnmatch
+
+    from evalharness.task.loading import LM_EVAL_PREFIX
+
+    theirs = library.lm_eval()
+    names = fnmatch.filter(sorted(theirs.entries), pattern or "*")
+    if not names:
+        from evalharness.errors import suggest
+
+        raise TaskError.at("", f"lm-eval has no {pattern!r}", suggest(pattern, theirs.entries, noun="names", limit=5))
+    for name in names:
+        entry = theirs.entries[name]
+        kind = "refused: a Python class" if entry.kind == "class" else entry.kind
+        row = {"name": f"{LM_EVAL_PREFIX}{name}", "kind": kind, "asks": entry.asks, "file": entry.path or ""}
+        print(
+            json.dumps(row, ensure_ascii=False, sort_keys=True) if as_json else f"{row['name']}\t{kind}\t{entry.asks}"
+        )
+    for path, why in theirs.faults.items():
+        print(f"note: {path}: {why}", file=sys.stderr)
+    return EXIT_OK
+
+
+def _import(args: argparse.Namespace) -> int:
+    import yaml
+
+    from evalharness.task.lm_eval.writing import native_task
+    from evalharness.task.loading import LoadedTask
+
+    (found,) = flags.library(args).find(args.name)
+    if not isinstance(found, LoadedTask) or found.lm_eval is None:
+        raise TaskError.at(args.name, "this is no task of lm-evaluation-harness", "name one that is; a group is none")
+    content = native_task(found, name=Path(args.to).stem if args.to else None)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    if args.to is None:
+        print(text, end="")
+        return EXIT_OK
+    path = Path(args.to)
+    if path.exists():
+        raise UserError.at(path, "the file exists already", "choose another name, or remove it")
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {path}\nnext: evalharness tasks validate {path}")
+    return EXIT_OK
+
+
 def _summary(found: Loaded) -> dict[str, str]:
     from evalharness.task.loading import LoadedGroup
 
@@ -194,21 +259,24 @@ def _show(args: argparse.Namespace) -> int:
 
 def _validate(args: argparse.Namespace) -> int:
     from evalharness.cli.console import ConsoleProgress
-    from evalharness.run.validation import validate_task
+    from evalharness.run.validation import validate_lm_eval_task, validate_task
 
     selection = flags.library(args).select(flags.comma_list(args.names))
     n_wrong = 0
     for task in selection.tasks:
         progress = ConsoleProgress()
         try:
-            report = validate_task(
-                task,
-                data_root=flags.data_root(args),
-                read_data=not args.no_data,
-                run_programs=not args.no_execute,
-                trust_metric_code=args.trust_metric_code,
-                progress=progress,
-            )
+            if task.lm_eval is not None:
+                report = validate_lm_eval_task(task, _settings(args), read_data=not args.no_data)
+            else:
+                report = validate_task(
+                    task,
+                    data_root=flags.data_root(args),
+                    read_data=not args.no_data,
+                    run_programs=not args.no_execute,
+                    trust_metric_code=args.trust_metric_code,
+                    progress=progress,
+                )
         finally:
             progress.close()
         if report.problems:
@@ -219,6 +287,17 @@ def _validate(args: argparse.Namespace) -> int:
         else:
             print(f"{task.name}: sound ({', '.join(report.checks)})")
     return EXIT_USAGE if n_wrong else EXIT_OK
+
+
+def _settings(args: argparse.Namespace) -> RunSettings:
+    from evalharness.run.preparation import RunSettings
+
+    return RunSettings(
+        data_root=flags.data_root(args),
+        trust_metric_code=args.trust_metric_code,
+        trust_task_code=args.trust_task_code,
+        lm_eval_exact=args.lm_eval_exact,
+    )
 
 
 def _preview(args: argparse.Namespace) -> int:
@@ -232,6 +311,8 @@ def _preview(args: argparse.Namespace) -> int:
         seed=args.seed,
         data_root=flags.data_root(args),
         trust_metric_code=True,  # no metric is computed here
+        trust_task_code=args.trust_task_code,
+        lm_eval_exact=args.lm_eval_exact,
     )
     selection = flags.library(args).select([args.name])
     for task in prepare_all(selection.tasks, settings, chat=args.chat):

@@ -127,4 +127,6 @@ def _per_length(sample: Sample, lengths: Sequence[int]) -> list[float]:
 
 
 def _row(sample: Sample, merits: Sequence[float]) -> Sequence[float]:
+    if not sample.reference_indices:
+        raise ValueError("the document has no correct choice")
     return (float(best_index(merits) in sample.reference_indices), 1.0)

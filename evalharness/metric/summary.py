@@ -64,6 +64,9 @@ def summarise(
     alone: equal rows give equal bounds everywhere.
     """
     rows = np.asarray(rows, dtype=np.float64)
+    if metric.aggregation == "mean" and len(rows) and not rows[:, -1].all():  # a count of 0: no value for this document
+        kept = rows[:, -1] != 0
+        rows, clusters = rows[kept], None if clusters is None else [c for c, k in zip(clusters, kept, strict=True) if k]
     if not len(rows):
         return MetricSummary(None, None, None, level, None, 0, absence="there are no samples")
     groups = _groups(clusters)

@@ -154,6 +154,7 @@ def evaluate(
                 )
                 for task in work.tasks
             ]
+        events += [Event(name="shots", fields={"task": task.name, **task.notes}) for task in work.tasks if task.notes]
         if sandbox is not None:
             events.append(Event(name="sandbox", fields=dataclasses.asdict(sandbox.record)))
         record = _record(Asked(model, counters, judge_records), work, directory, results, clock, events)
@@ -218,6 +219,8 @@ def _plain_settings(settings: RunSettings) -> dict[str, Any]:
         "level",
         "unsafe_code_execution",
         "trust_metric_code",
+        "trust_task_code",
+        "lm_eval_exact",
     )
     judge = None if settings.judge is None else settings.judge.name
     return {**{name: getattr(settings, name) for name in names}, "judge": judge}

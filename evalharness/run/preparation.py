@@ -5,8 +5,8 @@ Everything that can be wrong with a task is found here, for all tasks at once, b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalharness.errors import MetricError, Problem, TaskError, UserError, suggest
@@ -14,9 +14,12 @@ from evalharness.metric.base import Metric
 from evalharness.metric.registry import METRICS, build_metric
 from evalharness.model.spec import ModelSpec
 from evalharness.request import Compress, Document, Generate, Request, Score, ScoreText
+from evalharness.run.lm_eval import build_lm_eval_filters, build_lm_eval_metrics
 from evalharness.run.questions import refuse_unaskable
 from evalharness.task.documents import data_hash, read_split
 from evalharness.task.filters import Filter, build_filter
+from evalharness.task.lm_eval.opening import Opened, Reading, open_task
+from evalharness.task.lm_eval.prompter import LmEvalPrompter
 from evalharness.task.loading import LoadedTask
 from evalharness.task.programs import ProgramTemplates
 from evalharness.task.prompts import Asked, Prompter, make_documents, make_pool
@@ -33,7 +36,8 @@ class RunSettings:
     data_root: folder with local copies of hub data. unsafe_code_execution: run programs even where no
     sandbox works. trust_metric_code: run the programs that metrics name. resume: go on with an unfinished run of the same
     work. judge: the model for metrics that ask one and name none; judge_device: where those run that metrics name, None for
-    their own device.
+    their own device. trust_task_code: run the Python functions that task files name. lm_eval_exact: repeat the mistakes of
+    lm-evaluation-harness in its tasks.
     """
 
     limit: int | None = None
@@ -47,6 +51,8 @@ class RunSettings:
     trust_metric_code: bool = False
     judge: ModelSpec | None = None
     judge_device: str | None = None
+    trust_task_code: bool = False
+    lm_eval_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,19 @@ class PreparedTask:
     """A task with its documents, ready to be asked.
 
     filters: one chain a step. asked: one a document. programs: how answers become programs, where the task runs them.
+    notes: what was counted while the prompts were made, and is recorded in the run. metric_filters: by label,
+    those of metrics that bring their own.
     """
 
     task: LoadedTask
     asked: tuple[Asked, ...]
-    prompter: Prompter
+    prompter: Prompter | LmEvalPrompter
     metrics: tuple[tuple[MetricSpec, Metric], ...]
     filters: tuple[tuple[Filter, ...], ...]
     data_hash: str
     programs: ProgramTemplates | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
+    metric_filters: Mapping[str, tuple[Filter, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,6 +112,8 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
     chat: whether prompts are sent as the turns of a chat.
     Raises a UserError: unknown metric or filter, documents not there, a template that fails, too few shots.
     """
+    if task.lm_eval is not None:
+        return _prepare_lm_eval(task, settings, chat=chat)
     metrics = build_metrics(task, trust_metric_code=settings.trust_metric_code)
     filters = build_filters(task)
     _refuse_votes_before_repeats(task, metrics, filters)
@@ -126,7 +138,32 @@ def prepare(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedT
         for item in asked:  # with the reference as the answer: a fault of the templates shows before a model is asked
             programs.program(item.document, item.references[0])
     refuse_unaskable(task, metrics, asked)
-    return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents), programs)
+    own = build_metric_filters(task)
+    return PreparedTask(task, asked, prompter, metrics, filters, data_hash(documents), programs, metric_filters=own)
+
+
+def _prepare_lm_eval(task: LoadedTask, settings: RunSettings, *, chat: bool) -> PreparedTask:
+    reading = Reading(
+        trusted=settings.trust_task_code,
+        exact=settings.lm_eval_exact,
+        limit=settings.limit,
+        shots=settings.shots,
+        seed=settings.seed,
+        chat=chat,
+        mirror=settings.data_root,
+    )
+    return equip(task, open_task(task, reading))
+
+
+def equip(task: LoadedTask, opened: Opened) -> PreparedTask:
+    """Join a task of lm-evaluation-harness, its documents read, with its metrics and filters."""
+    metrics = build_lm_eval_metrics(task, opened)
+    filters = build_lm_eval_filters(task)
+    n_leaks = opened.prompter.sampler.n_leaks
+    notes = {"shots_with_own_answer": n_leaks} if n_leaks else {}
+    hashed = data_hash(opened.documents)
+    own = build_metric_filters(task)
+    return PreparedTask(task, opened.asked, opened.prompter, metrics, filters, hashed, None, notes, own)
 
 
 def build_metrics(task: LoadedTask, *, trust_metric_code: bool = False) -> tuple[tuple[MetricSpec, Metric], ...]:
@@ -178,6 +215,15 @@ def build_filters(task: LoadedTask) -> tuple[tuple[Filter, ...], ...]:
                 fix = "set `repeats:` (and a temperature) in `output: {generate: ...}`, and filter in the last step"
                 raise TaskError.at(task.where(*at, j), what, fix)
     return tuple(chains)
+
+
+def build_metric_filters(task: LoadedTask) -> dict[str, tuple[Filter, ...]]:
+    """Build the filters that metrics bring themselves, by the metrics' labels; raises TaskError."""
+    return {
+        metric.label: tuple(build_filter(item, where=task.where("metrics", i, "filters")) for item in metric.filters)
+        for i, metric in enumerate(task.spec.all_metrics)
+        if metric.filters is not None
+    }
 
 
 def _require_fields(

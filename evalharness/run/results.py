@@ -99,6 +99,8 @@ def _is_truncated(sample: Sample) -> bool:
 def group_record(spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float) -> GroupRecord:
     """Average the headline values of a group's tasks, if the group says how; else the group has its tasks and no metric."""
     chosen = [task for task in tasks if task.name in members and task.headline]
+    if spec.means:
+        return _group_of_means(spec, members, tasks, level=level)
     if spec.aggregate is None or not chosen:
         return GroupRecord(
             name=spec.name, tasks=tuple(members), weighting="none", metrics=(), description=spec.description
@@ -106,24 +108,61 @@ def group_record(spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRe
     weighting = {"macro": "tasks", "micro": "documents"}[spec.aggregate]
     headlines = [task.headline for task in chosen if task.headline]
     weights = [task.n_scored for task in chosen] if spec.aggregate == "micro" else None
-    value, bounds = _mean(headlines, weights, level)
+    result = _mean_result("mean", headlines, weights, level=level, weighting=weighting, headline=True)
+    return GroupRecord(
+        name=spec.name, tasks=tuple(members), weighting=weighting, metrics=(result,), description=spec.description
+    )
+
+
+def _group_of_means(
+    spec: GroupSpec, members: Sequence[str], tasks: Sequence[TaskRecord], *, level: float
+) -> GroupRecord:
+    """Average each metric that the group names over the tasks that have it, once a way of finding answers."""
+    chosen = [task for task in tasks if task.name in members]
+    results: list[MetricResult] = []
+    for mean in spec.means:
+        labels = dict.fromkeys(metric.name for task in chosen for metric in task.metrics if mean.covers(metric.name))
+        for label in labels:
+            found = [(metric, task.n_scored) for task in chosen for metric in task.metrics if metric.name == label]
+            weights = [n for _, n in found] if mean.weighting == "documents" else None
+            parts = [metric for metric, _ in found]
+            first = not results
+            results.append(_mean_result(label, parts, weights, level=level, weighting=mean.weighting, headline=first))
+    weighting = spec.means[0].weighting if results else "none"
+    return GroupRecord(
+        name=spec.name,
+        tasks=tuple(members),
+        weighting=weighting,
+        metrics=tuple(results),
+        description=spec.description,
+    )
+
+
+def _mean_result(
+    name: str,
+    parts: Sequence[MetricResult],
+    weights: Sequence[float] | None,
+    *,
+    level: float,
+    weighting: str,
+    headline: bool,
+) -> MetricResult:
+    value, bounds = _mean(parts, weights, level)
     known = bounds if isinstance(bounds, Interval) else None
-    result = MetricResult(
-        name="mean",
+    of = "headlines" if name == "mean" else name
+    return MetricResult(
+        name=name,
         value=value,
         low=known.low if known else None,
         high=known.high if known else None,
         level=known.level if known else None,
         method=known.method if known else None,
-        n=sum(metric.n for metric in headlines),
-        signature=f"mean of headlines|weights:{weighting}",
-        unit=headlines[0].unit,
-        higher_is_better=headlines[0].higher_is_better,
-        headline=True,
+        n=sum(metric.n for metric in parts),
+        signature=f"mean of {of}|weights:{weighting}",
+        unit=parts[0].unit,
+        higher_is_better=parts[0].higher_is_better,
+        headline=headline,
         absence=bounds.reason if isinstance(bounds, Absent) else None,
-    )
-    return GroupRecord(
-        name=spec.name, tasks=tuple(members), weighting=weighting, metrics=(result,), description=spec.description
     )
 
 

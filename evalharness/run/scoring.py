@@ -99,7 +99,7 @@ def score_samples(
     progress = progress or Silent()
     for spec, metric in prepared.metrics:
         if isinstance(metric, Prepares):
-            shown = [view for sample in samples for view in _scorable_views(spec.label, metric, sample)]
+            shown = [view for sample in samples for view in _scorable_views(prepared, spec.label, metric, sample)]
             metric.prepare(shown, PartWatch(progress, f"{prepared.name}: {spec.label}"))
     progress.part(f"{prepared.name}: scoring documents", len(samples))
     records = []
@@ -174,10 +174,21 @@ def _with_steps(prepared: PreparedTask, asked: Asked, sample: Sample, responses:
     return dataclasses.replace(sample, steps=tuple(steps))
 
 
-def _scorable_views(label: str, metric: Metric, sample: Sample) -> list[Sample]:
+def _found_by(prepared: PreparedTask, label: str, sample: Sample) -> Sample:
+    """Return the sample with the answers that the metric's own filters find, if it has any."""
+    own = prepared.metric_filters.get(label)
+    if own is None:
+        return sample
+    answers: Answers = tuple(group[-1].text for group in sample.responses if isinstance(group[-1], Generated))
+    for item in own:
+        answers = item.apply(answers, sample.choices)
+    return dataclasses.replace(sample, answers=answers)
+
+
+def _scorable_views(prepared: PreparedTask, label: str, metric: Metric, sample: Sample) -> list[Sample]:
     """Return what the metric will see of a sample; nothing of one that cannot be scored."""
     try:
-        return [] if sample.error else views(label, metric, sample)
+        return [] if sample.error else views(label, metric, _found_by(prepared, label, sample))
     except ValueError:
         return []  # said when the sample is scored
 
@@ -188,7 +199,7 @@ def _scored(prepared: PreparedTask, sample: Sample) -> SampleRecord:
     rows: dict[str, list[float]] = {}
     for spec, metric in prepared.metrics:
         try:
-            rows[spec.label] = _row(spec.label, metric, sample)
+            rows[spec.label] = _row(spec.label, metric, _found_by(prepared, spec.label, sample))
         except Exception as fault:  # noqa: BLE001  # one odd document must not lose the others; it is counted as failed
             error = f"metric `{spec.label}`: scoring failed: {type(fault).__name__}: {fault}"
             return SampleRecord(dataclasses.replace(sample, error=error), {})

@@ -68,6 +68,9 @@ def validate_task(
     """
     checks = ["schema"]
     problems: list[Problem] = []
+    settings = RunSettings(data_root=data_root, trust_metric_code=trust_metric_code)
+    if task.lm_eval is not None:
+        return validate_lm_eval_task(task, settings, read_data=read_data)
 
     def metrics_of(task: LoadedTask) -> object:
         return build_metrics(task, trust_metric_code=trust_metric_code)
@@ -82,7 +85,6 @@ def validate_task(
         checks.append(f"{_check_examples(task, problems)} examples")
     except UserError as fault:
         problems.extend(fault.problems)
-    settings = RunSettings(data_root=data_root, trust_metric_code=trust_metric_code)
     told = progress or Silent()
     try:
         if task.spec.examples and not problems:
@@ -97,6 +99,17 @@ def validate_task(
     except UserError as fault:
         problems.extend(problem for problem in fault.problems if problem not in problems)
     return Report(tuple(checks), tuple(problems))
+
+
+def validate_lm_eval_task(task: LoadedTask, settings: RunSettings, *, read_data: bool) -> Report:
+    """Check a task of lm-evaluation-harness, which has no examples: its keys were checked when it was loaded."""
+    if not read_data:
+        return Report(("keys",), ())
+    try:
+        prepared = prepare(task, settings, chat=False)
+    except UserError as fault:
+        return Report(("keys",), fault.problems)
+    return Report(("keys", "metrics", "filters", f"{len(prepared.asked)} documents"), tuple(_unaskable(prepared)))
 
 
 def _unaskable(prepared: PreparedTask) -> Iterator[Problem]:

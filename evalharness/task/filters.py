@@ -191,6 +191,19 @@ FILTERS: Registry[Callable[..., Filter]] = Registry(
             "first_choice": "FirstChoice",
             "majority_vote": "MajorityVote",
         }.items()
+    }
+    | {
+        name: f"evalharness.task.lm_eval.filters:{target}"
+        for name, target in {
+            "find_all": "FindAll",
+            "find_choice": "FindChoice",
+            "map_answers": "MapAnswers",
+            "pos_tags": "PosTags",
+            "spans": "Spans",
+            "take_first": "TakeFirst",
+            "take_first_k": "TakeFirstK",
+            "upper": "Upper",
+        }.items()
     },
     "evalharness.filters",
     error=TaskError,

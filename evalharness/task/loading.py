@@ -13,22 +13,30 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalharness.errors import Problem, TaskError, suggest
 from evalharness.resources import bundled_dir
+from evalharness.task.lm_eval.reading import is_lm_eval
 from evalharness.task.spec import GroupSpec, TaskSpec
 from evalharness.yaml_source import Location, YamlSource, read_yaml, validated
 
+if TYPE_CHECKING:
+    from evalharness.task.lm_eval.library import LmEvalLibrary
+    from evalharness.task.lm_eval.reading import LmEvalConfig
+
+#: Before the name of a task of the installed lm-evaluation-harness.
+LM_EVAL_PREFIX = "lm_eval:"
 TASKS_VARIABLE = "EVALHARNESS_TASKS"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
-    """A task and where each part of it is written."""
+    """A task and where each part of it is written. lm_eval: what it was translated from, if it is none of ours."""
 
     spec: TaskSpec
     source: YamlSource
+    lm_eval: LmEvalConfig | None = None
 
     @property
     def name(self) -> str:
@@ -42,10 +50,11 @@ class LoadedTask:
 
 @dataclass(frozen=True, slots=True)
 class LoadedGroup:
-    """A group or suite and where each part of it is written."""
+    """A group or suite and where each part of it is written. members: what its tasks mean, where names do not say it."""
 
     spec: GroupSpec
     source: YamlSource
+    members: tuple[Loaded, ...] = ()
 
     @property
     def name(self) -> str:
@@ -191,6 +200,7 @@ class TaskLibrary:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = tuple(roots)
+        self._lm_eval: LmEvalLibrary | None = None
         self.paths: dict[str, Path] = {}
         self.overridden: dict[str, list[Path]] = {}
         for root in self.roots:
@@ -205,6 +215,24 @@ class TaskLibrary:
             fix = f"{suggest(name, self.paths, noun='tasks')}\n  looked in: {', '.join(map(str, self.roots))}"
             raise TaskError.at("", f"there is no task, group or suite `{name}`", fix)
         return load_any(self.paths[name])
+
+    def lm_eval(self) -> LmEvalLibrary:
+        """Return the tasks of lm-evaluation-harness: the installed ones, and those in folders that a person named.
+
+        Raises TaskError if neither are there.
+        """
+        if self._lm_eval is None:
+            from evalharness.task.lm_eval.index import installed_tasks
+
+            named = tuple(root for root in self.roots if any(is_lm_eval(path) for path in root.rglob("*.yaml")))
+            try:
+                installed: tuple[Path, ...] = (installed_tasks(),)
+            except TaskError:
+                if not named:
+                    raise
+                installed = ()
+            self._lm_eval = _lm_eval_library((*installed, *named))
+        return self._lm_eval
 
     def select(self, selectors: Sequence[str]) -> Selection:
         """Resolve names, globs, groups, suites, YAML paths and folders to tasks, each once, in the order given.
@@ -243,12 +271,16 @@ class TaskLibrary:
         Raises TaskError with the problems of all files that a folder or glob means.
         """
         path = Path(selector).expanduser()
-        if selector.endswith((".yaml", ".yml")):
+        if selector.startswith(LM_EVAL_PREFIX):
+            yield from self.lm_eval().find(selector.removeprefix(LM_EVAL_PREFIX))
+        elif selector.endswith((".yaml", ".yml")):
             yield load_any(path)
         elif selector in self.paths:
             yield self.load(selector)
         elif path.is_dir():
             yield from _load_all(file for _, file in sorted(_yaml_files(path).items()))
+            if any(is_lm_eval(file) for file in path.rglob("*.yaml")):
+                yield from _lm_eval_library((path,)).find("*")
         elif any(character in selector for character in "*?["):
             names = fnmatch.filter(sorted(self.paths), selector)
             found = [item for item in _load_all(self.paths[name] for name in names) if isinstance(item, LoadedTask)]
@@ -297,7 +329,9 @@ class _Collector:
             circle = " -> ".join((*parents, found.name))
             raise TaskError.at(found.where("tasks"), f"groups contain each other: {circle}", "remove one of the links")
         members: dict[str, None] = {}
-        for i, selector in enumerate(found.spec.tasks):
+        for member in found.members:
+            members.update(dict.fromkeys(self._add_found(member, (*parents, found.name))))
+        for i, selector in enumerate(found.spec.tasks if not found.members else ()):
             inner = self.add(selector, (*parents, found.name), found.where("tasks", i))
             members.update(dict.fromkeys(inner))
         self.groups[found.name] = tuple(members)
@@ -322,6 +356,8 @@ def load_any(path: Path) -> Loaded:
     """Read a file that holds a task, a group or a suite."""
     if not path.is_file():
         raise TaskError.at(path, "there is no such file", "correct the path")
+    if is_lm_eval(path):
+        return _lm_eval_library((path.parent,)).file(path)
     source = read_yaml(path, error=TaskError)
     if isinstance(source.data, dict) and ("group" in source.data or "suite" in source.data):
         spec = validated(source, GroupSpec, error=TaskError, noun="group file")
@@ -332,10 +368,19 @@ def load_any(path: Path) -> Loaded:
     return load_task(path)
 
 
+def _lm_eval_library(roots: tuple[Path, ...]) -> LmEvalLibrary:
+    from evalharness.task.lm_eval.library import (
+        LmEvalLibrary,
+    )  # reads thousands of files, which most commands do not need
+
+    return LmEvalLibrary(roots)
+
+
 def _yaml_files(root: Path) -> dict[str, Path]:
+    """Return the files of ours below a folder by their names; those of lm-evaluation-harness have names of their own."""
     found: dict[str, Path] = {}
     for path in sorted(root.rglob("*.yaml")):
-        if path.name.startswith(("_", ".")):
+        if path.name.startswith(("_", ".")) or is_lm_eval(path):
             continue
         if path.stem in found:
             what = f"two files are named `{path.stem}`: {found[path.stem]} and {path}"

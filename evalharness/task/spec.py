@@ -100,12 +100,14 @@ class ShotsSpec(Part):
 class MetricSpec(Part):
     """One metric: a bare name, or ``{name: ..., headline: true, <parameters of the metric>}``.
 
-    headline: the number that stands for the task. label: the column's name where one metric stands twice.
+    headline: the number that stands for the task. label: the column's name where one metric stands twice. filters: what this
+    metric's answer is found by, instead of the task's filters.
     """
 
     name: str
     headline: bool = False
     label: str = ""
+    filters: tuple[FilterSpec, ...] | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -113,7 +115,7 @@ class MetricSpec(Part):
     def _other_keys_are_parameters(cls, data: Any) -> Any:
         data = named_mapping(data)
         if isinstance(data, dict) and "parameters" not in data:
-            own = {key: value for key, value in data.items() if key in ("name", "headline", "label")}
+            own = {key: value for key, value in data.items() if key in ("name", "headline", "label", "filters")}
             data = {**own, "parameters": {key: value for key, value in data.items() if key not in own}}
         if isinstance(data, dict) and not data.get("label"):
             data = {**data, "label": str(data.get("name", ""))}
@@ -147,6 +149,7 @@ class TaskSpec(Part):
     delimiter stands between a prompt and an answer, continuation or choice in plain text.
     cluster: documents with an equal value are not independent (one passage, one subject). random_baseline: the headline's value
     for a guesser. id: a template for the document id, the row number if absent. execute: run the answers as programs.
+    lm_eval: hex sha256 of the task of lm-evaluation-harness that this one stands for; nobody writes it.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -174,6 +177,7 @@ class TaskSpec(Part):
     metrics: Annotated[tuple[MetricSpec, ...], AfterValidator(_unique)] = ()
     random_baseline: float | None = None
     examples: tuple[ExampleSpec, ...] = ()
+    lm_eval: str | None = None
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TaskSpec:
@@ -263,15 +267,37 @@ class TaskSpec(Part):
             step.pop("filters")
         content["filters"] = [[item.model_dump(mode="json") for item in step.all_filters] for step in self.all_steps]
         content["metrics"] = [metric.model_dump(mode="json", exclude={"headline"}) for metric in self.all_metrics]
+        # Keys that came later: without them a task has the fingerprint that it always had.
+        for part in (content, *content["metrics"]):
+            for later in ("lm_eval", "filters"):
+                if part.get(later, "") is None:
+                    del part[later]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class GroupMean(Part):
+    """A mean over the tasks of a group: of the metric with this label, found by these filters (all, if absent).
+
+    weighting: ``documents`` weighs the tasks by their scored documents, ``tasks`` equally.
+    """
+
+    metric: str
+    filters: tuple[str, ...] | None = None
+    weighting: Literal["documents", "tasks"] = "documents"
+
+    def covers(self, label: str) -> bool:
+        """Say whether a task's metric of this label is averaged."""
+        name, _, found_by = label.partition(",")
+        return name == self.metric and (self.filters is None or (found_by or "none") in self.filters)
 
 
 class GroupSpec(Part):
     """Tasks that are asked together: a group (beside tasks) or a suite (in configs/suites).
 
     tasks: names, globs, other groups and suites. aggregate: ``macro`` averages the tasks' headline values with equal weight,
-    ``micro`` weights them by their number of documents; absent where the tasks have no common scale.
+    ``micro`` weights them by their number of documents; absent where the tasks have no common scale. means: further means,
+    of metrics that are no headlines.
     """
 
     group: str | None = Field(default=None, pattern=NAME_PATTERN)
@@ -279,6 +305,7 @@ class GroupSpec(Part):
     description: str = ""
     tasks: tuple[str, ...] = Field(min_length=1)
     aggregate: Literal["macro", "micro"] | None = None
+    means: tuple[GroupMean, ...] = ()
 
     @model_validator(mode="after")
     def _one_name(self) -> GroupSpec:

@@ -1,0 +1,194 @@
+"""Ask lm-evaluation-harness 0.4.13 for the requests and scores of its tasks on made-up rows, with a stub for a model.
+
+Executed by the Python that has lm-eval, and only by that: ``lm_eval_peer.py TASKS.json OUTPUT.jsonl``, where TASKS.json is
+a list of names. A line of output holds the rows that lm-eval accepted, its requests, the stub's responses, and its values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_EVALUATE_OFFLINE="1", TQDM_DISABLE="1")
+sys.path.insert(0, str(Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+import datasets  # noqa: E402
+from lm_eval_rows import GUESSES, Shape, attempts, missing_column, rows  # noqa: E402
+
+N_ROWS, N_OTHER, N_ASKED, SECONDS = 5, 12, 4, 30
+SPLITS = ("train", "validation", "test", "dev")
+
+
+class Splits(dict[str, Any]):
+    """Splits by any name, each with rows of its own."""
+
+    def __init__(self, columns: Shape, guess: str) -> None:
+        super().__init__()
+        self.columns, self.guess = columns, guess
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def __missing__(self, split: str) -> Any:
+        seed = int(hashlib.sha256(str(split).encode()).hexdigest()[:6], 16)
+        n = 40 if self.guess != GUESSES[0] else N_ROWS if split.startswith("test") else N_OTHER
+        self.rows[split] = rows(self.columns, n, self.guess, seed)
+        self[split] = datasets.Dataset.from_list(self.rows[split])
+        return self[split]
+
+    def __contains__(self, split: object) -> bool:
+        return True
+
+
+def main() -> None:
+    """Ask for every task of the list."""
+    names, output = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    datasets.disable_progress_bars()
+    datasets.disable_caching()
+    from lm_eval.tasks import TaskManager
+
+    def too_slow(*_: Any) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, too_slow)
+    manager = TaskManager()
+    with output.open("w", encoding="utf-8") as lines:
+        for name in names:
+            signal.alarm(SECONDS)
+            try:
+                found = {"task": name, **asked(manager, name)}
+            except TimeoutError:
+                found = {"task": name, "outcome": "too slow", "reason": f"over {SECONDS} s"}
+            signal.alarm(0)
+            try:
+                line = json.dumps(found, ensure_ascii=True, default=_scalar)
+            except (TypeError, ValueError) as fault:
+                line = json.dumps({"task": name, "outcome": "not JSON", "reason": str(fault)})
+            lines.write(line + "\n")
+            lines.flush()
+
+
+def _scalar(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def asked(manager: Any, name: str) -> dict[str, Any]:
+    """Return what lm-eval asks and counts, on the first rows that it accepts."""
+    factory, index = manager._factory, manager._index
+    try:
+        config = factory._load_full_config(index[name], None)
+    except TimeoutError:
+        raise
+    except BaseException as fault:  # noqa: BLE001  # hooks may even exit
+        return {"outcome": "not importable", "reason": _reason(fault)}
+    first = ""
+    for columns, guess in attempts(config):
+        for _ in range(12):
+            splits = Splits(columns, guess)
+            try:
+                return {"outcome": "asked", "rows": splits.rows, **_run(factory, index[name], splits)}
+            except TimeoutError:
+                raise
+            except BaseException as fault:  # noqa: BLE001
+                first = first or _reason(fault)
+                column = missing_column(fault)
+                if column is None or column in columns.keys or column in SPLITS:
+                    break
+                columns.key(column)
+    return {"outcome": "no rows found", "reason": first}
+
+
+def _reason(fault: BaseException) -> str:
+    return f"{type(fault).__name__}: {str(fault).strip()}"[:300]
+
+
+def _run(factory: Any, entry: Any, splits: Splits) -> dict[str, Any]:
+    datasets.load_dataset = lambda *args, **kwargs: splits
+    task = factory._build_task(entry, None)
+    task.set_fewshot_seed(1234)
+    task.build_all_requests(limit=N_ASKED)
+    requests, responses = [], []
+    for instance in task.instances:
+        requests.append([instance.doc_id, instance.idx, instance.request_type, _arguments(instance)])
+        instance.resps = [_answer(instance, task, i) for i in range(instance.repeats)]
+        responses.append(instance.resps)
+    found = {"requests": requests, "responses": responses, "repeats": task.config.repeats, "values": {}}
+    try:
+        found["values"] = _values(task)
+    except TimeoutError:
+        raise
+    except BaseException as fault:  # noqa: BLE001
+        found["values_fault"] = _reason(fault)
+    few = task.config.num_fewshot
+    found["few_shots"] = []
+    if not few and task.OUTPUT_TYPE != "loglikelihood_rolling":
+        try:
+            task.set_config("num_fewshot", 2)
+            task.set_fewshot_seed(1234)
+            task.build_all_requests(limit=N_ASKED)
+            found["few_shots"] = [[i.doc_id, i.idx, i.request_type, _arguments(i)] for i in task.instances]
+        except TimeoutError:
+            raise
+        except BaseException as fault:  # noqa: BLE001
+            found["few_shots_fault"] = _reason(fault)
+    return found
+
+
+def _arguments(instance: Any) -> list[Any]:
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    first, *rest = instance.args
+    if instance.request_type == "generate_until":
+        return [first, normalize_gen_kwargs(rest[0])]
+    return [first, *rest]
+
+
+def _number(*parts: Any) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6], "big")
+
+
+def _answer(instance: Any, task: Any, repeat: int) -> Any:
+    number = _number(instance.args, repeat)
+    if instance.request_type == "loglikelihood":
+        return (-(number % 100_003) / 1000 - 0.001, number % 3 == 0)
+    if instance.request_type == "loglikelihood_rolling":
+        return -(number % 100_003) / 100 - 1
+    gold = task.doc_to_target(instance.doc)
+    gold = gold[0] if isinstance(gold, list) and gold else gold
+    said = [
+        *(f" {gold}", f"{gold}", f"The answer is {gold}.", f"So #### {gold}", f"(A) {gold}"),
+        *("The best answer is (B).", "#### 12", "I think it is 3, or A: (C)", "yes", "answer: no", "river stone walks"),
+    ]
+    return said[number % len(said)]
+
+
+def _values(task: Any) -> dict[str, Any]:
+    from lm_eval.evaluator_utils import _compute_task_aggregations
+
+    task.apply_filters()
+    by_document: dict[int, list[Any]] = {}
+    for instance in task.instances:
+        by_document.setdefault(instance.doc_id, []).append(instance)
+    raw: dict[tuple[str, str], list[Any]] = {}
+    for key in task.instances[0].filtered_resps:
+        for doc_id, doc in task.doc_iterator(rank=0, limit=N_ASKED, world_size=1):
+            ordered = sorted(by_document[doc_id], key=lambda instance: instance.idx)
+            values = task.process_results(doc, [instance.filtered_resps[key] for instance in ordered])
+            for metric, value in values.items():
+                raw.setdefault((metric, key), []).append(value)
+    found, _ = _compute_task_aggregations(task, raw, 0)
+    return {key: value for key, value in found.items() if "_stderr," not in key}
+
+
+if __name__ == "__main__":
+    main()

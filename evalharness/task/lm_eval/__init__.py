@@ -1,0 +1,1 @@
+"""Tasks written for lm-evaluation-harness, read unmodified."""
