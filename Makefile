@@ -24,7 +24,7 @@ demo: $(STAMP)
 	@echo "  $(BIN)/evalharness runs list                              what was stored"
 	@echo "  $(BIN)/evalharness tasks preview demo_arithmetic          what the models were asked"
 	@echo "  $(BIN)/evalharness run -m zoo-llama-base -t demo --shots 0   change something"
-	@echo "  $(BIN)/streamlit run leaderboard/app.py                   the leaderboard, in a browser"
+	@echo "  $(BIN)/evalharness board --results $(RESULTS)                  the leaderboard, in a browser"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
