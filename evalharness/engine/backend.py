@@ -227,11 +227,18 @@ class TransformersBackend:
         model = self._packed_model()
         fitting = [i for i, row in enumerate(rows) if model is not None and can_be_written(row, model.longest_tokens)]
         others = sorted(set(range(len(rows))) - set(fitting))
+
+        def generate(loaded: LoadedModel, part: Sequence[GenerateRow]) -> Sequence[Continuation | None]:
+            return generate_batch(loaded, self._checkpoint.tokenizer, part)
+
         if model is not None and fitting:
             left = {i for i in fitting if not is_answered([rows[i]], done)}
             for index, answer in self._write(model, rows, fitting, left):
                 left.discard(index)
-                yield index, answer
+                if answer is None:  # what is NaN in one slot reaches the others: only alone is it known whose it was
+                    yield from self._run_batch(Batch((index,), (rows[index],)), generate)
+                else:
+                    yield index, answer
             others = sorted({*others, *left})
         equal_lengths = self._model().refuses_left_padding
 
@@ -244,9 +251,7 @@ class TransformersBackend:
         for batch in batches(chosen, budget_tokens=self._batch_tokens(), width=lambda row: row.width, group=group):
             if not is_answered(batch.rows, done):
                 named = Batch(tuple(others[i] for i in batch.indices), batch.rows)
-                yield from self._run_batch(
-                    named, lambda loaded, part: generate_batch(loaded, self._checkpoint.tokenizer, part)
-                )
+                yield from self._run_batch(named, generate)
 
     def _write(
         self, model: PackedModel, rows: Sequence[GenerateRow], fitting: Sequence[int], wanted: Collection[int]
