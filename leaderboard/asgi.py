@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+# What every page needs takes seconds to import: the server does it before the first visitor comes, not while one waits.
+import altair  # noqa: F401
+import scipy.stats  # noqa: F401
 import streamlit as st
 from starlette.middleware import Middleware
 

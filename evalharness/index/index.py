@@ -26,7 +26,16 @@ from evalharness.run.store import ResultStore
 _TABLES = ("run", "task", "suite", "result")
 _BUSY_SECONDS = 10.0
 
-_STAND = """
+# Most models have one run, and need no choice among thousands of rows.
+_MODELS = """
+    SELECT model FROM run WHERE state = 'committed' AND model IN (SELECT value FROM json_each(?))
+    GROUP BY model HAVING COUNT(*)"""
+_STAND_ALONE = f"""
+INSERT INTO standing (model, task, run)
+SELECT run.model, task.task, run.run FROM run CROSS JOIN task ON task.run = run.run
+WHERE run.model IN ({_MODELS} = 1)
+"""  # noqa: S608  # our own text
+_STAND_NEWEST = f"""
 INSERT INTO standing (model, task, run)
 SELECT model, task, run FROM (
     SELECT run.model, task.task, run.run,
@@ -35,9 +44,9 @@ SELECT model, task, run FROM (
             ORDER BY run.n_documents_limit IS NOT NULL, run.finished DESC, run.run_id DESC
         ) AS position
     FROM run CROSS JOIN task ON task.run = run.run
-    WHERE run.model IN (SELECT value FROM json_each(?))
+    WHERE run.model IN ({_MODELS} > 1)
 ) WHERE position = 1
-"""
+"""  # noqa: S608  # our own text
 
 
 class RunIndex:
@@ -60,6 +69,7 @@ class RunIndex:
         connection = sqlite3.connect(str(self.path), timeout=_BUSY_SECONDS, isolation_level=None)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA cache_size = -65536")  # KiB: a new index of thousands of runs would spill from less
+        connection.execute("PRAGMA cache_size = -65536")  # KiB: a rebuild of thousands of runs stays in memory
         connection.execute("PRAGMA synchronous = OFF")  # a power cut may spoil the index, which is then built anew
         try:
             yield connection
@@ -129,6 +139,7 @@ def _usable(path: Path) -> Path | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(str(path), timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("PRAGMA page_size = 16384")  # rows are written in runs of hundreds
             connection.execute("PRAGMA journal_mode = WAL")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             connection.execute("BEGIN IMMEDIATE")
@@ -200,7 +211,8 @@ def _forget(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[str]:
 def _choose_standing(connection: sqlite3.Connection, models: Sequence[str]) -> None:
     """Choose again which runs speak for the models."""
     connection.executemany("DELETE FROM standing WHERE model = ?", [(model,) for model in models])
-    connection.execute(_STAND, (json.dumps(models),))
+    for statement in (_STAND_ALONE, _STAND_NEWEST):
+        connection.execute(statement, (json.dumps(models),))
 
 
 def _stamp(found: FoundRun) -> str:

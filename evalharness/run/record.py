@@ -6,6 +6,7 @@ Old records stay readable: `tests/golden/` holds one of each version.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
@@ -294,6 +295,10 @@ def decode_record(data: bytes, where: object) -> RunRecord:
 
     where: named in errors. Raises StoreError when the bytes are not a record, or one of a newer version.
     """
+    with contextlib.suppress(ValidationError):  # what is wrong is found out below, where it is told in words
+        record = RunRecord.model_validate_json(data)
+        if "schema_version" in record.model_fields_set and 1 <= record.schema_version <= SCHEMA_VERSION:
+            return record
     try:
         raw = from_json(data, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
